@@ -1,0 +1,15 @@
+// The whole library.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/batch.hpp>
+#include <batching/batch_function.hpp>
+#include <batching/batch_info.hpp>
+#include <batching/batcher.hpp>
+#include <batching/call_options.hpp>
+#include <batching/error.hpp>
+#include <batching/future.hpp>
+#include <batching/options.hpp>
+#include <batching/result.hpp>
+#include <batching/stats.hpp>
+#include <batching/version.hpp>

@@ -1,0 +1,246 @@
+// Answers: what a call of one or many items ends in, a future or a completion handler.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/detail/call.hpp>
+#include <batching/detail/completion.hpp>
+#include <batching/detail/outputs.hpp>
+#include <batching/detail/recycling.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace batching::detail {
+
+/// The answer is left here for a `Future<T>`, which holds the second reference.
+template <class T>
+class FutureAnswer : public Call {
+ public:
+  FutureAnswer(Core& core, std::size_t size) noexcept : Call(core, size, true, 2) {}
+
+  [[nodiscard]] bool ready() const noexcept { return (word_.load(std::memory_order_acquire) & visible) != 0; }
+
+  /// Sleeps until the answer is there, or the limit; true if it is there.
+  bool wait(std::chrono::steady_clock::time_point limit) noexcept {
+    for (;;) {
+      std::uint32_t word = word_.load(std::memory_order_acquire);
+      if ((word & visible) != 0) return true;
+      if (limit != no_limit && std::chrono::steady_clock::now() >= limit) return false;
+      if ((word & parked) == 0 && !word_.compare_exchange_weak(word, word | parked)) continue;
+      park(word_, word | parked, limit);
+    }
+  }
+
+  /// Moves the answer out, or throws it. Only when ready.
+  Stored<T> take() {
+    if (auto* error = std::get_if<2>(&outcome_)) std::rethrow_exception(std::move(*error));
+    return std::move(*std::get_if<1>(&outcome_));
+  }
+
+  /// The future lets go.
+  void release_future() noexcept {
+    // Answered and ended: nobody else knows of this call any more.
+    if (word_.load(std::memory_order_acquire) == (claimed | visible | reference) ||
+        word_.load(std::memory_order_acquire) == (claimed | visible | parked | reference)) {
+      destroy();
+    } else {
+      release();
+    }
+  }
+
+  void put_error(std::exception_ptr error) noexcept final { outcome_.template emplace<2>(std::move(error)); }
+  void publish(Delivery& delivery) final {
+    const Word& word = word_;
+    const std::uint32_t old = word_.fetch_add(visible - reference);
+    // The word may be gone by now; its address is all that waking takes.
+    if ((old & parked) != 0) delivery.wake(word);
+    if (old / reference == 1) destroy();
+  }
+
+ protected:
+  ~FutureAnswer() = default;
+  void put(Stored<T>&& value) { outcome_.template emplace<1>(std::move(value)); }
+
+ private:
+  std::variant<std::monostate, Stored<T>, std::exception_ptr> outcome_;
+};
+
+/// The answer is given to a handler of signature `void(std::exception_ptr, T)`, or `void(std::exception_ptr)`.
+template <class T, class Handler>
+class HandlerAnswer : public Call, public Completion {
+ public:
+  HandlerAnswer(Core& core, std::size_t size, bool shared, Handler&& handler)
+      : Call(core, size, shared, 1), holder_(std::move(handler), core.executor()) {}
+
+  /// Lets the handler's cancellation slot cancel this call.
+  void connect_slot() {
+    auto slot = net::get_associated_cancellation_slot(holder_.handler());
+    if (slot.is_connected()) slot.template emplace<Cancel>(*this);
+  }
+  [[nodiscard]] static bool has_slot(const Handler& handler) noexcept {
+    return net::get_associated_cancellation_slot(handler).is_connected();
+  }
+
+  void put_error(std::exception_ptr error) noexcept final { outcome_.template emplace<2>(std::move(error)); }
+  void publish(Delivery& delivery) final { delivery.call(*this); }  // with the reference
+
+  void complete() final {
+    holder_.clear_slot();
+    // All is moved out and the memory given back before the handler runs, which may submit again.
+    HandlerHolder<Handler> holder(std::move(holder_));
+    auto outcome = std::move(outcome_);
+    this->release();
+    std::exception_ptr error;
+    if (auto* held = std::get_if<2>(&outcome)) error = std::move(*held);
+    if constexpr (std::is_void_v<T>) {
+      std::move(holder.handler())(std::move(error));
+    } else if (error) {
+      std::move(holder.handler())(std::move(error), T());
+    } else {
+      std::move(holder.handler())(std::move(error), std::move(*std::get_if<1>(&outcome)));
+    }
+  }
+  void discard() noexcept final {
+    holder_.clear_slot();
+    // Not left to the last reference: the handler may own what holds that.
+    { const HandlerHolder<Handler> holder(std::move(holder_)); }
+    this->release();
+  }
+  [[nodiscard]] bool home() const noexcept final { return holder_.home(); }
+  [[nodiscard]] bool same_executor(const Completion& other) const noexcept final {
+    return holder_.same_executor(other);
+  }
+  [[nodiscard]] AnyExecutor executor() const noexcept final { return holder_.executor(); }
+  void submit(CompletionList list, bool may_run_here) final { holder_.submit(std::move(list), may_run_here); }
+
+  [[nodiscard]] const auto& allocator() const noexcept { return holder_.allocator(); }
+
+ protected:
+  ~HandlerAnswer() = default;
+  void put(Stored<T>&& value) { outcome_.template emplace<1>(std::move(value)); }
+
+ private:
+  /// Lives in the slot. Emitting is the handler's executor's business, and may come at any time, also too late.
+  class Cancel {
+   public:
+    explicit Cancel(Call& call) noexcept : call_(call) { call_.add_reference(); }
+    Cancel(const Cancel&) = delete;
+    Cancel& operator=(const Cancel&) = delete;
+    ~Cancel() { call_.release(); }
+    void operator()(net::cancellation_type type) {
+      if (type != net::cancellation_type::none) call_.cancel();
+    }
+
+   private:
+    Call& call_;
+  };
+
+  HandlerHolder<Handler> holder_;
+  std::variant<std::monostate, Stored<T>, std::exception_ptr> outcome_;
+};
+
+/// The allocator a call's memory came from.
+template <class T>
+[[nodiscard]] RecyclingAllocator<void> allocator_of(const FutureAnswer<T>&) noexcept {
+  return {};
+}
+template <class T, class Handler>
+[[nodiscard]] auto allocator_of(const HandlerAnswer<T, Handler>& answer) noexcept {
+  return answer.allocator();
+}
+
+/// A call of one item.
+template <class In, class Out, class Answer>
+class OneCall final : public Answer {
+ public:
+  static constexpr bool many = false;
+
+  template <class... Args>
+  explicit OneCall(In&& input, Args&&... args) : Answer(std::forward<Args>(args)...), input_(std::move(input)) {}
+
+  [[nodiscard]] void* inputs() noexcept override { return &input_; }
+  void values(std::size_t, void* outputs, std::size_t, Delivery& delivery) override {
+    if (!this->claim()) return this->end(delivery);
+    Answered how = Answered::completed;
+    try {
+      this->put(std::move(*static_cast<Stored<Out>*>(outputs)));
+    } catch (...) {
+      this->put_error(std::current_exception());
+      how = Answered::failed;
+    }
+    delivery.add(*this, how);
+  }
+  void fail(const std::exception_ptr& error, std::size_t, Answered how, Delivery& delivery) override {
+    if (!this->claim()) return this->end(delivery);
+    this->put_error(error);
+    delivery.add(*this, how);
+  }
+  void forget(std::size_t, Delivery& delivery) override { this->end(delivery); }
+
+ private:
+  void destroy() noexcept override {
+    const auto allocator = allocator_of(*this);
+    detail::destroy(this, allocator);
+  }
+
+  In input_;
+};
+
+/// A call of many items, which may be spread over several batches that run at once.
+template <class In, class Out, class Answer>
+class ManyCall final : public Answer {
+ public:
+  static constexpr bool many = true;
+
+  template <class... Args>
+  explicit ManyCall(Array<In>&& inputs, Args&&... args)
+      : Answer(std::forward<Args>(args)...),
+        inputs_(std::move(inputs)),
+        outputs_(inputs_.size()),
+        left_(static_cast<std::uint32_t>(inputs_.size())) {}
+
+  [[nodiscard]] void* inputs() noexcept override { return inputs_.data(); }
+  void values(std::size_t first, void* outputs, std::size_t count, Delivery& delivery) override {
+    auto* output = static_cast<Stored<Out>*>(outputs);
+    try {
+      for (std::size_t i = 0; i < count; ++i) outputs_.put(first + i, std::move(output[i]));
+    } catch (...) {
+      return fail(std::current_exception(), count, Answered::failed, delivery);
+    }
+    if (!last(count)) return;
+    if (!this->claim()) return this->end(delivery);
+    Answered how = Answered::completed;
+    try {
+      this->put(outputs_.take());
+    } catch (...) {
+      this->put_error(std::current_exception());
+      how = Answered::failed;
+    }
+    delivery.add(*this, how);
+  }
+  void fail(const std::exception_ptr& error, std::size_t count, Answered how, Delivery& delivery) override {
+    this->answer_early(error, how, delivery);
+    forget(count, delivery);
+  }
+  void forget(std::size_t count, Delivery& delivery) override {
+    if (last(count)) this->end(delivery);
+  }
+
+ private:
+  bool last(std::size_t count) noexcept { return left_.fetch_sub(static_cast<std::uint32_t>(count)) == count; }
+  void destroy() noexcept override {
+    const auto allocator = allocator_of(*this);
+    detail::destroy(this, allocator);
+  }
+
+  Array<In> inputs_;
+  Outputs<Stored<Out>> outputs_;
+  std::atomic<std::uint32_t> left_;  // items that have not had their turn
+};
+
+}  // namespace batching::detail

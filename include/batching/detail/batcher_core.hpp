@@ -1,0 +1,263 @@
+// BatcherCore: builds the calls behind Batcher's functions and hands them to the engine.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/batch_function.hpp>
+#include <batching/call_options.hpp>
+#include <batching/detail/answer.hpp>
+#include <batching/detail/asio.hpp>
+#include <batching/detail/closing.hpp>
+#include <batching/detail/engine.hpp>
+#include <batching/detail/inline_run.hpp>
+#include <batching/detail/pool.hpp>
+#include <batching/future.hpp>
+#include <batching/options.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <exception>
+#include <limits>
+#include <memory>
+#include <ranges>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace batching::detail {
+
+template <class T>
+struct SignatureOf {
+  using type = void(std::exception_ptr, T);
+};
+template <>
+struct SignatureOf<void> {
+  using type = void(std::exception_ptr);
+};
+template <class T>
+using Signature = typename SignatureOf<T>::type;
+
+/// A completion token for a call that is answered with a `T`.
+template <class Token, class T>
+concept TokenFor = net::completion_token_for<std::decay_t<Token>, Signature<T>>;
+template <class Token>
+concept ClosingToken = net::completion_token_for < std::decay_t<Token>,
+void() > ;
+
+template <class T>
+concept ExecutorOrContext = std::derived_from<std::remove_cvref_t<T>, net::execution_context> ||
+    net::execution::is_executor<std::remove_cvref_t<T>>::value;
+
+template <class T>
+[[nodiscard]] net::any_io_executor to_executor(T& executor_or_context) {
+  if constexpr (std::derived_from<std::remove_cvref_t<T>, net::execution_context>) {
+    return executor_or_context.get_executor();
+  } else {
+    return executor_or_context;
+  }
+}
+
+/// Moves from what owns its elements and was given away, else copies.
+template <class In, class Range>
+[[nodiscard]] Array<In> to_array(Range&& range) {
+  if constexpr (std::same_as<Range, Array<In>>) {
+    return std::move(range);
+  } else {
+    Array<In> inputs;
+    if constexpr (std::ranges::sized_range<Range>) inputs.reserve(static_cast<std::size_t>(std::ranges::size(range)));
+    for (auto at = std::ranges::begin(range); at != std::ranges::end(range); ++at) {
+      if constexpr (std::ranges::borrowed_range<Range>) {
+        inputs.push_back(static_cast<In>(*at));
+      } else {
+        inputs.push_back(static_cast<In>(std::ranges::iter_move(at)));
+      }
+    }
+    return inputs;
+  }
+}
+
+[[nodiscard]] inline std::chrono::steady_clock::time_point steady_after(std::chrono::nanoseconds limit) noexcept {
+  const auto now = std::chrono::steady_clock::now();
+  return limit >= no_limit - now ? no_limit : now + limit;
+}
+
+template <class In, class Out>
+class BatchWorkshop final : public Workshop {
+ public:
+  explicit BatchWorkshop(std::unique_ptr<BatchFunction<In, Out>> made) : function(std::move(made)) {}
+  [[nodiscard]] std::unique_ptr<Running> make() override { return std::make_unique<BatchState<In, Out>>(*function); }
+
+  const std::unique_ptr<BatchFunction<In, Out>> function;
+};
+
+/// Sends a call on its way. A refusal, and the answer of a call without items, comes like any other answer.
+template <class Clock>
+void launch(Call& call, Engine<Clock>& engine, const CallOptions& call_options) {
+  const std::size_t size = call.Waiting::size;
+  if (size > 0 && engine.submit(call, call_options.timeout)) return;
+  Delivery delivery;
+  if (size > 0) {
+    call.fail(std::make_exception_ptr(Error(errc::closed)), size, Answered::rejected, delivery);
+  } else {
+    call.values(0, nullptr, 0, delivery);
+  }
+  delivery.commit(engine);
+  delivery.hand_over(engine, false);
+}
+
+/// Builds a call around a completion handler and launches it.
+template <class CallOf, class Input, class Clock, class Handler>
+void launch_async(Handler&& handler, Input&& input, std::size_t size, Engine<Clock>& engine,
+                  const CallOptions& call_options) {
+  const bool has_slot = CallOf::has_slot(handler);
+  // One item and no way to cancel or to time out: nobody but the batch that runs it will ever look at the call.
+  const bool shared = CallOf::many || has_slot || call_options.timeout;
+  const auto allocator = net::get_associated_allocator(handler, RecyclingAllocator<void>());
+  auto* call = create<CallOf>(allocator, std::move(input), engine, size, shared, std::move(handler));
+  if (has_slot) call->connect_slot();
+  launch(*call, engine, call_options);
+}
+
+/// What is behind a `Batcher`: the parts that have to be moved and taken down together.
+template <class In, class Out, class Clock>
+struct BatcherCore {
+  using Outs = Many<Out>;
+
+  std::shared_ptr<Pool> pool;  // null on an executor of the user's
+  std::shared_ptr<BatchWorkshop<In, Out>> workshop;
+  std::shared_ptr<Engine<Clock>> engine;  // null after a move
+  Options options;
+
+  BatcherCore(BatcherCore&&) noexcept = default;
+  BatcherCore& operator=(BatcherCore&&) noexcept = default;
+
+  template <class F>
+  BatcherCore(F&& batch_function, const Options& with)
+      : workshop(make_workshop(std::forward<F>(batch_function), with)), options(with) {
+    pool = std::make_shared<Pool>(options.partitions);
+    make_engine(pool->get_executor());
+    pool->start(options.partitions, engine.get());
+  }
+  template <class F>
+  BatcherCore(const net::any_io_executor& executor, F&& batch_function, const Options& with)
+      : workshop(make_workshop(std::forward<F>(batch_function), with)), options(with) {
+    make_engine(executor);
+  }
+  ~BatcherCore() {
+    if (!engine) return;
+    engine->stop();
+    if (pool) pool->leave(!Inside::any(engine.get()));
+  }
+
+  Future<Out> submit_one(In&& input, const CallOptions& call_options) {
+    using CallOf = OneCall<In, Out, FutureAnswer<Out>>;
+    auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(input), *engine, std::size_t{1});
+    Future<Out> future(*call);
+    launch(*call, *engine, call_options);
+    return future;
+  }
+  Future<Outs> submit_many(Array<In>&& inputs, const CallOptions& call_options) {
+    using CallOf = ManyCall<In, Out, FutureAnswer<Outs>>;
+    const std::size_t size = checked_size(inputs);
+    auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(inputs), *engine, size);
+    Future<Outs> future(*call);
+    launch(*call, *engine, call_options);
+    return future;
+  }
+
+  template <class Token>
+  auto async_one(In&& input, const CallOptions& call_options, Token&& token) {
+    static_assert(std::is_void_v<Out> || std::default_initializable<Stored<Out>>,
+                  "batching: async_dispatch completes with void(std::exception_ptr, Out) and needs a default "
+                  "constructible Out for the error case; use dispatch instead");
+    return net::async_initiate<Token, Signature<Out>>(
+        []<class Handler>(Handler&& handler, Engine<Clock>* to, In item, CallOptions with) {
+          using CallOf = OneCall<In, Out, HandlerAnswer<Out, std::decay_t<Handler>>>;
+          launch_async<CallOf>(std::decay_t<Handler>(std::forward<Handler>(handler)), std::move(item), 1, *to, with);
+        },
+        token, engine.get(), std::move(input), call_options);
+  }
+  template <class Token>
+  auto async_many(Array<In>&& inputs, const CallOptions& call_options, Token&& token) {
+    (void)checked_size(inputs);
+    return net::async_initiate<Token, Signature<Outs>>(
+        []<class Handler>(Handler&& handler, Engine<Clock>* to, Array<In> items, CallOptions with) {
+          using CallOf = ManyCall<In, Out, HandlerAnswer<Outs, std::decay_t<Handler>>>;
+          const std::size_t size = items.size();
+          auto kept = std::decay_t<Handler>(std::forward<Handler>(handler));
+          launch_async<CallOf>(std::move(kept), std::move(items), size, *to, with);
+        },
+        token, engine.get(), std::move(inputs), call_options);
+  }
+
+  Outs run_inline(Array<In>&& inputs) {
+    return detail::run_inline(*engine, *workshop->function, std::move(inputs), options.partitions);
+  }
+  Outs run_inline_in_batches(Array<In>&& inputs) {
+    const std::size_t size = checked_size(inputs);
+    auto outputs = std::conditional_t<std::is_void_v<Out>, Nothing, std::vector<Stored<Out>>>();
+    for (std::size_t first = 0; first < size; first += std::min(options.batch_size, size - first)) {
+      Array<In> batch;
+      for (std::size_t i = first; i < first + std::min(options.batch_size, size - first); ++i) {
+        batch.push_back(std::move(inputs.data()[i]));
+      }
+      if constexpr (std::is_void_v<Out>) {
+        run_inline(std::move(batch));
+      } else {
+        for (auto&& output : run_inline(std::move(batch))) outputs.push_back(std::move(output));
+      }
+    }
+    if constexpr (!std::is_void_v<Out>) return outputs;
+  }
+
+  bool close(std::chrono::steady_clock::time_point limit) {
+    if (Inside::any(engine.get())) {
+      throw Error(errc::would_deadlock,
+                  "batching::Batcher: close inside its own batch function, completion handler or pool");
+    }
+    const auto closing = BlockedClosing::make();
+    engine->close();
+    engine->when_closed(*closing);
+    if (closing->wait(limit)) return true;
+    engine->stop();
+    return closing->wait(std::chrono::steady_clock::time_point::min());
+  }
+  template <class Token>
+  auto async_close(Token&& token) {
+    return net::async_initiate<Token, void()>(
+        []<class Handler>(Handler&& handler, Engine<Clock>* of) {
+          using ClosingOf = HandlerClosing<std::decay_t<Handler>>;
+          auto kept = std::decay_t<Handler>(std::forward<Handler>(handler));
+          const auto allocator = net::get_associated_allocator(kept, RecyclingAllocator<void>());
+          auto* closing = create<ClosingOf>(allocator, std::move(kept), of->executor());
+          of->close();
+          of->when_closed(*closing);
+        },
+        token, engine.get());
+  }
+
+ private:
+  template <class F>
+  static auto make_workshop(F&& batch_function, const Options& options) {
+    check(options);
+    return std::make_shared<BatchWorkshop<In, Out>>(
+        make_batch_function<In, Out>(std::forward<F>(batch_function), options.partitions));
+  }
+  void make_engine(net::any_io_executor executor) {
+    engine = std::make_shared<Engine<Clock>>(std::move(executor), pool != nullptr, workshop, options);
+    engine->watch_context();
+  }
+  static std::size_t checked_size(Array<In>& inputs) {
+    constexpr std::size_t most = std::numeric_limits<std::uint32_t>::max();
+    if (inputs.size() > most) {
+      throw std::length_error("batching::Batcher: inputs must be at most " + std::to_string(most) + " items, but are " +
+                              std::to_string(inputs.size()));
+    }
+    return inputs.size();
+  }
+};
+
+}  // namespace batching::detail

@@ -1,0 +1,179 @@
+// Call: one submission on its way through the stages, and who may answer it.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/detail/core.hpp>
+#include <batching/detail/deadlines.hpp>
+#include <batching/detail/delivery.hpp>
+#include <batching/detail/intake.hpp>
+#include <batching/detail/parking.hpp>
+#include <batching/detail/window.hpp>
+#include <batching/error.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+
+namespace batching::detail {
+
+/// The two letters that a call sends to the strand are parts of it.
+struct Submission : Mail {
+  Submission() noexcept : Mail(Kind::submission) {}
+};
+struct Withdrawal : Mail {
+  Withdrawal() noexcept : Mail(Kind::withdrawal) {}
+};
+
+/// Whoever *claims* a call writes its one answer: the batch that ran it, the strand (timeout, stop), or its own caller
+/// (cancel). Where nobody but the batcher knows of the call there is nothing to contend for, and no atomic operation is
+/// spent; `shared` calls decide by one on `word`, which also counts references:
+///
+///   - the batcher's, until every item of the call has had its turn (`end`);
+///   - a future's, a cancellation slot's, a completion's, a letter's, a deadline's.
+class Call : public Waiting, public Deadline, public Submission, public Withdrawal {
+ public:
+  Call(Core& core, std::size_t size, bool shared, std::uint32_t references) noexcept
+      : core_(core), word_(references * reference), shared_(shared) {
+    Waiting::size = static_cast<std::uint32_t>(size);
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  [[nodiscard]] Core& core() const noexcept { return core_; }
+
+  /// The inputs that have not been handed to a batch, as a contiguous array of all (`In*`).
+  [[nodiscard]] virtual void* inputs() noexcept = 0;
+  /// Items `first`, `first + 1`, ... have these outputs (`Out*`, moved from).
+  virtual void values(std::size_t first, void* outputs, std::size_t count, Delivery& delivery) = 0;
+  /// `count` items failed, and with them the call.
+  virtual void fail(const std::exception_ptr& error, std::size_t count, Answered how, Delivery& delivery) = 0;
+  /// `count` items left the row without a turn; the call is answered already.
+  virtual void forget(std::size_t count, Delivery& delivery) = 0;
+  /// Writes an error as the answer. The call has been claimed by whoever calls this.
+  virtual void put_error(std::exception_ptr error) noexcept = 0;
+  /// Makes the written answer visible, and gives up one reference.
+  virtual void publish(Delivery& delivery) = 0;
+
+  /// True for one caller only: the answer is its to write.
+  [[nodiscard]] bool claim() noexcept { return !shared_ || (word_.fetch_or(claimed) & claimed) == 0; }
+  [[nodiscard]] bool is_claimed() const noexcept { return (word_.load() & claimed) != 0; }
+
+  /// The caller wants no answer any more: `errc::cancelled` now, and what still waits leaves the window. False if it
+  /// was answered before. Any thread that holds a reference.
+  bool cancel() {
+    std::uint32_t old = word_.load();
+    do {
+      if ((old & claimed) != 0) return false;
+    } while (!word_.compare_exchange_weak(old, (old | claimed | withdrawing) + 2 * reference));
+    put_error(std::make_exception_ptr(Error(errc::cancelled)));
+    Delivery delivery;
+    Counters::Count& count = core_.counters().answered[static_cast<std::size_t>(Answered::cancelled)];
+    count.fetch_add(Waiting::size);
+    publish(delivery);
+    delivery.hand_over(core_, false);
+    core_.withdraw(*this);
+    return true;
+  }
+
+  void add_reference() noexcept { word_.fetch_add(reference); }
+  void release() noexcept {
+    if (!shared_ || word_.fetch_sub(reference) / reference == 1) destroy();
+  }
+
+  /// Every item of the call, answered by somebody else, has had its turn.
+  void end(Delivery& delivery) noexcept {
+    if (!shared_) return destroy();
+    const std::uint32_t old = word_.fetch_sub(reference);
+    if ((old & withdrawing) != 0) delivery.withdrawn();
+    if (old / reference == 1) destroy();
+  }
+
+  /// Answers the call with an error before all its items had their turn, if nobody has answered it yet.
+  void answer_early(const std::exception_ptr& error, Answered how, Delivery& delivery) {
+    if (!claim()) return;
+    put_error(error);
+    add_reference();  // to be given up by `publish`: the last turn may come in between
+    delivery.add(*this, how);
+  }
+
+ protected:
+  ~Call() = default;
+  virtual void destroy() noexcept = 0;
+
+  static constexpr std::uint32_t claimed = 1;      // the answer belongs to somebody
+  static constexpr std::uint32_t withdrawing = 2;  // namely to the caller, whose letter will come
+  static constexpr std::uint32_t visible = 4;      // the answer can be read
+  static constexpr std::uint32_t parked = 8;       // somebody sleeps until it can
+  static constexpr std::uint32_t reference = 16;
+
+  Core& core_;
+  Word word_;
+  const bool shared_;
+};
+
+inline void Delivery::add(Call& call, Answered how) noexcept {
+  // The link of its letter is free: the strand has read it.
+  Mail& link = static_cast<Submission&>(call);
+  link.next = nullptr;
+  if (last_ != nullptr) {
+    static_cast<Submission&>(*last_).next = &link;
+  } else {
+    first_ = &call;
+  }
+  last_ = &call;
+  counts_[static_cast<std::size_t>(how)] += call.Waiting::size;
+}
+
+inline void Delivery::commit(Core& core) {
+  for (std::size_t how = 0; how < std::size(counts_); ++how) {
+    if (const std::uint64_t count = std::exchange(counts_[how], 0)) core.counters().answered[how].fetch_add(count);
+  }
+  last_ = nullptr;
+  for (Call* call = std::exchange(first_, nullptr); call != nullptr;) {
+    Mail* next = static_cast<Submission&>(*call).next;
+    call->publish(*this);  // may be its end
+    call = static_cast<Call*>(static_cast<Submission*>(next));
+  }
+}
+
+inline void Delivery::submit(Core& core, bool here) {
+  // Handlers without a place to run are destroyed off the strand: they may own anything, the batcher included.
+  if (completions_.empty() || core.homeless()) return;
+  CompletionList home;
+  CompletionList away;
+  while (!completions_.empty()) {
+    Completion& completion = completions_.pop();
+    (completion.home() ? home : away).push(completion);
+  }
+  // One operation for each executor. Past the first few executors only neighbours are looked at, or a batch whose
+  // callers have one each would take the square of its size.
+  for (int executors = 0; !away.empty(); ++executors) {
+    constexpr int many = 8;
+    CompletionList group;
+    CompletionList rest;
+    Completion& first = away.pop();
+    group.push(first);
+    while (!away.empty() && (executors < many || rest.empty())) {
+      Completion& other = away.pop();
+      (first.same_executor(other) ? group : rest).push(other);
+    }
+    while (!away.empty()) rest.push(away.pop());
+    first.submit(std::move(group), here);
+    away.swap(rest);
+  }
+  if (!home.empty()) core.complete_at_home(std::move(home), here);
+}
+
+inline void Delivery::unpark_all() noexcept {
+  for (const void* word : parked_) unpark(word);
+  parked_.clear();
+}
+
+inline void Delivery::hand_over(Core& core, bool here) {
+  unpark_all();
+  submit(core, here);
+  CompletionList(std::move(completions_));
+}
+
+}  // namespace batching::detail

@@ -1,0 +1,83 @@
+// Closing: those who wait for a batcher to have delivered everything.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/detail/completion.hpp>
+#include <batching/detail/delivery.hpp>
+#include <batching/detail/intake.hpp>
+#include <batching/detail/parking.hpp>
+
+#include <chrono>
+#include <memory>
+#include <utility>
+
+namespace batching::detail {
+
+/// Owns itself; told once.
+class Closing : public Mail {
+ public:
+  Closing() noexcept : Mail(Kind::closing) {}
+  /// On the strand.
+  virtual void closed(Delivery& delivery) = 0;
+
+ protected:
+  ~Closing() = default;
+};
+
+/// A blocked thread, which may give up before.
+class BlockedClosing final : public Closing {
+ public:
+  /// The waiter's half; the other is the strand's.
+  [[nodiscard]] static std::shared_ptr<BlockedClosing> make() {
+    auto closing = std::make_shared<BlockedClosing>();
+    closing->itself_ = closing;
+    return closing;
+  }
+  bool wait(std::chrono::steady_clock::time_point limit) noexcept {
+    while (done_.load() == 0) {
+      if (limit != no_limit && std::chrono::steady_clock::now() >= limit) return false;
+      park(done_, 0, limit);
+    }
+    return true;
+  }
+  void closed(Delivery& delivery) override {
+    const auto alive = std::move(itself_);
+    done_.store(1);
+    delivery.wake(done_);
+  }
+
+ private:
+  std::shared_ptr<BlockedClosing> itself_;
+  Word done_ = 0;
+};
+
+/// A handler of signature `void()`.
+template <class Handler>
+class HandlerClosing final : public Closing, public Completion {
+ public:
+  HandlerClosing(Handler&& handler, const net::any_io_executor& home) : holder_(std::move(handler), home) {}
+
+  void closed(Delivery& delivery) override { delivery.call(*this); }
+  void complete() override {
+    HandlerHolder<Handler> holder(std::move(holder_));
+    free(holder);
+    std::move(holder.handler())();
+  }
+  void discard() noexcept override {
+    const HandlerHolder<Handler> holder(std::move(holder_));
+    free(holder);
+  }
+  [[nodiscard]] bool home() const noexcept override { return holder_.home(); }
+  [[nodiscard]] bool same_executor(const Completion& other) const noexcept override {
+    return holder_.same_executor(other);
+  }
+  [[nodiscard]] AnyExecutor executor() const noexcept override { return holder_.executor(); }
+  void submit(CompletionList list, bool may_run_here) override { holder_.submit(std::move(list), may_run_here); }
+
+ private:
+  void free(const HandlerHolder<Handler>& holder) noexcept { detail::destroy(this, holder.allocator()); }
+
+  HandlerHolder<Handler> holder_;
+};
+
+}  // namespace batching::detail

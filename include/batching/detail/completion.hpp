@@ -1,0 +1,238 @@
+// Completion: a handler that waits for its call's end, and the recipe by which it is called: Asio's.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/detail/asio.hpp>
+#include <batching/detail/recycling.hpp>
+
+#include <concepts>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace batching::detail {
+
+class CompletionList;
+
+/// A handler with its arguments, ready to be called. Owns itself: it is gone after `complete` or `discard`.
+class Completion {
+ public:
+  Completion* next = nullptr;
+
+  /// Calls the handler, whose exceptions leave here. On the handler's executor.
+  virtual void complete() = 0;
+  /// Destroys the handler uncalled: its executor is no more.
+  virtual void discard() noexcept = 0;
+  /// Does the handler run on the batcher's own executor?
+  [[nodiscard]] virtual bool home() const noexcept = 0;
+  /// If not: where it does.
+  [[nodiscard]] virtual bool same_executor(const Completion& other) const noexcept = 0;
+  /// An executor without its type; comparable with another of equal tag.
+  struct AnyExecutor {
+    const void* tag;
+    const void* executor;
+  };
+  [[nodiscard]] virtual AnyExecutor executor() const noexcept = 0;
+  /// Sends the list, this one first in it, to this one's executor.
+  virtual void submit(CompletionList list, bool may_run_here) = 0;
+
+ protected:
+  Completion() = default;
+  Completion(const Completion&) = delete;
+  Completion& operator=(const Completion&) = delete;
+  ~Completion() = default;
+};
+
+/// First in, first out; owns what is in it.
+class CompletionList {
+ public:
+  CompletionList() = default;
+  CompletionList(CompletionList&& other) noexcept
+      : first_(std::exchange(other.first_, nullptr)), last_(std::exchange(other.last_, nullptr)) {}
+  CompletionList& operator=(CompletionList&&) = delete;
+  ~CompletionList() {
+    while (!empty()) pop().discard();
+  }
+
+  void swap(CompletionList& other) noexcept {
+    std::swap(first_, other.first_);
+    std::swap(last_, other.last_);
+  }
+  [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
+  [[nodiscard]] Completion& front() const noexcept { return *first_; }
+  void push(Completion& completion) noexcept {
+    completion.next = nullptr;
+    (last_ != nullptr ? last_->next : first_) = &completion;
+    last_ = &completion;
+  }
+  Completion& pop() noexcept {
+    Completion& completion = *first_;
+    first_ = completion.next;
+    if (first_ == nullptr) last_ = nullptr;
+    return completion;
+  }
+
+ private:
+  Completion* first_ = nullptr;
+  Completion* last_ = nullptr;
+};
+
+/// An exception from a handler leaves through its executor, as Asio lets it: out of `io_context::run`. A thread pool
+/// has nobody to catch it and would end the process; there it is dropped.
+template <class Executor>
+[[nodiscard]] bool surfaces_exceptions(const Executor& executor) noexcept {
+  using Pool = net::thread_pool::executor_type;
+  using Tracked = std::decay_t<decltype(net::prefer(std::declval<Pool>(), net::execution::outstanding_work.tracked))>;
+  if constexpr (std::same_as<Executor, net::any_io_executor>) {
+    return executor.template target<Pool>() == nullptr && executor.template target<Tracked>() == nullptr;
+  } else if constexpr (requires {
+                         { net::query(executor, net::execution::context) } -> std::same_as<net::thread_pool&>;
+                       }) {
+    return false;
+  } else {
+    return true;
+  }
+}
+
+/// Calls them all; one that throws does not stop the others.
+template <class Executor>
+void complete_all(CompletionList& list, const Executor& executor, bool surface) {
+  while (!list.empty()) {
+    try {
+      list.pop().complete();
+    } catch (...) {
+      // Thrown from an operation of its own, so that every exception surfaces and every other handler runs.
+      if (surface) net::post(executor, [error = std::current_exception()] { std::rethrow_exception(error); });
+    }
+  }
+}
+
+/// The operation that is posted: one for all handlers of a batch on one executor.
+template <class Executor, class Allocator>
+class CompletionGroup {
+ public:
+  using allocator_type = Allocator;
+
+  CompletionGroup(CompletionList list, const Executor& executor, bool surface, const Allocator& allocator)
+      : list_(std::move(list)), executor_(executor), surface_(surface), allocator_(allocator) {}
+
+  [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_; }
+  void operator()() { complete_all(list_, executor_, surface_); }
+
+ private:
+  CompletionList list_;
+  Executor executor_;
+  bool surface_;
+  [[no_unique_address]] Allocator allocator_;
+};
+
+/// One address for each executor type.
+template <class>
+inline const char executor_tag = 0;
+
+/// Stands for the batcher's executor where a handler is asked for its own.
+struct Home {};
+
+/// A handler with what belongs to it: its executor, kept busy until the handler was called, its allocator, its slot.
+template <class Handler>
+class HandlerHolder {
+ public:
+  using Allocator = net::associated_allocator_t<Handler, RecyclingAllocator<void>>;
+
+  HandlerHolder(Handler&& handler, const net::any_io_executor& home)
+      : handler_(std::move(handler)), allocator_(net::get_associated_allocator(handler_, RecyclingAllocator<void>())) {
+    if constexpr (!always_home) {
+      Executor executor = net::associated_executor<Handler, Home>::get(handler_, Home{});
+      // The batcher keeps its own executor busy while calls are in flight.
+      if (!is_home(executor, home)) away_.emplace(net::prefer(executor, net::execution::outstanding_work.tracked));
+    }
+  }
+
+  [[nodiscard]] Handler& handler() noexcept { return handler_; }
+  [[nodiscard]] const Allocator& allocator() const noexcept { return allocator_; }
+
+  [[nodiscard]] bool home() const noexcept {
+    if constexpr (always_home) {
+      return true;
+    } else {
+      return !away_;
+    }
+  }
+  [[nodiscard]] Completion::AnyExecutor executor() const noexcept {
+    if constexpr (always_home) {
+      return {};
+    } else {
+      return {&executor_tag<Away>, away_ ? &*away_ : nullptr};
+    }
+  }
+  [[nodiscard]] bool same_executor(const Completion& other) const noexcept {
+    if constexpr (always_home) {
+      return other.home();
+    } else {
+      const Completion::AnyExecutor its = other.executor();
+      return its.tag == &executor_tag<Away> && away_ && its.executor != nullptr &&
+             *away_ == *static_cast<const Away*>(its.executor);
+    }
+  }
+
+  void submit([[maybe_unused]] CompletionList list, [[maybe_unused]] bool may_run_here) {
+    if constexpr (!always_home) {
+      const Away executor = *away_;  // the list owns this holder
+      CompletionGroup group(std::move(list), executor, surfaces_exceptions(executor), allocator_);
+      if (may_run_here) {
+        net::dispatch(executor, std::move(group));
+      } else {
+        net::post(executor, std::move(group));
+      }
+    }
+  }
+
+  /// A slot that still pointed here could cancel whatever is built in this place next.
+  void clear_slot() noexcept {
+    auto slot = net::get_associated_cancellation_slot(handler_);
+    if (slot.is_connected()) slot.clear();
+  }
+
+ private:
+  static constexpr bool always_home = std::same_as<net::associated_executor_t<Handler, Home>, Home>;
+  using Executor = std::conditional_t<always_home, net::any_io_executor, net::associated_executor_t<Handler, Home>>;
+  using Away =
+      std::decay_t<decltype(net::prefer(std::declval<const Executor&>(), net::execution::outstanding_work.tracked))>;
+
+  static bool is_home(const Executor& executor, const net::any_io_executor& home) noexcept {
+    if constexpr (std::same_as<Executor, net::any_io_executor>) {
+      return executor == home;
+    } else {
+      const auto* target = home.template target<Executor>();
+      return target != nullptr && *target == executor;
+    }
+  }
+
+  Handler handler_;
+  [[no_unique_address]] Allocator allocator_;
+  [[no_unique_address]] std::conditional_t<always_home, Home, std::optional<Away>> away_{};
+};
+
+/// Builds a self-owning object in memory of the given allocator.
+template <class Object, class Allocator, class... Args>
+[[nodiscard]] Object* create(const Allocator& allocator, Args&&... args) {
+  typename std::allocator_traits<Allocator>::template rebind_alloc<Object> memory(allocator);
+  Object* object = memory.allocate(1);
+  try {
+    return ::new (static_cast<void*>(object)) Object(std::forward<Args>(args)...);
+  } catch (...) {
+    memory.deallocate(object, 1);
+    throw;
+  }
+}
+
+template <class Object, class Allocator>
+void destroy(Object* object, const Allocator& allocator) noexcept {
+  typename std::allocator_traits<Allocator>::template rebind_alloc<Object> memory(allocator);
+  object->~Object();
+  memory.deallocate(object, 1);
+}
+
+}  // namespace batching::detail

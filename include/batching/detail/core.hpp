@@ -1,0 +1,112 @@
+// Core: what calls, batches and deliveries may know of the batcher they belong to.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/detail/asio.hpp>
+#include <batching/detail/completion.hpp>
+#include <batching/detail/intake.hpp>
+#include <batching/error.hpp>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <utility>
+
+namespace batching::detail {
+
+class Call;
+class Running;
+
+/// Counters that every stage writes; see `Stats`.
+struct Counters {
+  using Count = std::atomic<std::uint64_t>;
+
+  std::array<Count, 5> answered{};  // by `Answered`
+  Count left = 0;                   // items that wait no more
+  Count batches = 0;
+  Count batched = 0;
+  Count running = 0;
+  std::array<Count, 6> closed_by{};  // by `CloseReason`
+
+  /// For counters that only one thread at a time writes.
+  static void add(Count& count, std::uint64_t by) noexcept {
+    count.store(count.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+  }
+};
+
+/// The shared heart of one batcher; lives until the batcher and all its calls are gone.
+class Core : public std::enable_shared_from_this<Core> {
+ public:
+  /// Where the handlers that have no executor of their own can run.
+  enum class Ground : std::uint8_t {
+    executor,  ///< on the batcher's
+    gone,      ///< nowhere: the context is destroyed, and they are destroyed uncalled with it
+    thread,    ///< on a thread of their own: the pool that the batcher owned is gone, a kept batch was answered later
+  };
+
+  Core(net::any_io_executor executor, bool owns_pool)
+      : executor_(std::move(executor)),
+        owns_pool_(owns_pool),
+        surfaces_exceptions_(!owns_pool && detail::surfaces_exceptions(executor_)) {}
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+  virtual ~Core() = default;
+
+  [[nodiscard]] const net::any_io_executor& executor() const noexcept { return executor_; }
+  [[nodiscard]] bool owns_pool() const noexcept { return owns_pool_; }
+  [[nodiscard]] Counters& counters() noexcept { return counters_; }
+  [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
+
+  /// A call whose caller has withdrawn it, and which has been answered: the strand hears of it. Any thread.
+  virtual void withdraw(Call& call) = 0;
+  /// Every item of the batch is answered and its function has returned. Any thread.
+  virtual void finish(Running& running) = 0;
+
+  /// The batch function has returned without having answered everybody. Any thread.
+  virtual void keep(Running& running) = 0;
+
+  /// Is there no place left to run a handler?
+  [[nodiscard]] bool homeless() const noexcept { return ground_.load() == Ground::gone; }
+  /// Has the batcher been stopped?
+  [[nodiscard]] bool stop_requested() const noexcept { return stopped_.load(std::memory_order_relaxed); }
+  /// What those hear whose batch was let go of.
+  [[nodiscard]] errc dropped() const noexcept { return homeless() ? errc::closed : errc::dropped; }
+
+  /// Calls the handlers at home: on this thread if it is `here`, else from a post.
+  void complete_at_home(CompletionList list, bool here) {
+    switch (ground_.load()) {
+      case Ground::executor:
+        if (here) {
+          complete_all(list, executor_, surfaces_exceptions_);
+        } else {
+          net::post(executor_,
+                    CompletionGroup(std::move(list), executor_, surfaces_exceptions_, RecyclingAllocator<void>()));
+        }
+        break;
+      case Ground::gone:
+        break;
+      case Ground::thread:
+        std::thread([list = std::move(list), executor = executor_]() mutable {
+          complete_all(list, executor, false);
+        }).detach();
+        break;
+    }
+  }
+
+ protected:
+  [[nodiscard]] Ground ground() const noexcept { return ground_.load(); }
+  void request_stop() noexcept { stopped_.store(true, std::memory_order_relaxed); }
+  void leave_executor() noexcept { ground_.store(owns_pool_ ? Ground::thread : Ground::gone); }
+
+ private:
+  net::any_io_executor executor_;
+  const bool owns_pool_;
+  const bool surfaces_exceptions_;
+  std::atomic<Ground> ground_ = Ground::executor;
+  std::atomic<bool> stopped_ = false;
+  Counters counters_;
+};
+
+}  // namespace batching::detail

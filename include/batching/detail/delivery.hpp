@@ -1,0 +1,59 @@
+// Delivery: answers on their way out: written, then counted, then visible, then somebody is woken or called.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/detail/completion.hpp>
+#include <batching/detail/core.hpp>
+#include <batching/detail/parking.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace batching::detail {
+
+class Call;
+
+/// How a call was answered, for the counters.
+enum class Answered : std::uint8_t { completed, failed, cancelled, timed_out, rejected };
+
+/// Collects the calls that one thread has answered. `commit` makes the answers visible, all counted before the first;
+/// what that has to wake or call waits for `hand_over`, so that no user code runs and nobody is woken in between.
+class Delivery {
+ public:
+  Delivery() = default;
+  Delivery(const Delivery&) = delete;
+  Delivery& operator=(const Delivery&) = delete;
+
+  /// The answer of `call` has been written, by whoever claimed it.
+  void add(Call& call, Answered how) noexcept;
+
+  /// A future's owner sleeps on its word.
+  void wake(const Word& word) { parked_.push_back(&word); }
+  void call(Completion& completion) noexcept { completions_.push(completion); }
+
+  /// The batcher let go of a call that its caller has withdrawn; the letter about it may still be on its way.
+  void withdrawn() noexcept { ++withdrawn_; }
+  [[nodiscard]] std::int64_t take_withdrawn() noexcept { return std::exchange(withdrawn_, 0); }
+
+  /// Counts, then shows every answer to its caller.
+  void commit(Core& core);
+
+  /// Wakes and calls. `here`: this thread may run handlers of the batcher's executor and of whatever else it runs.
+  void hand_over(Core& core, bool here);
+
+  /// The two halves of it: the strand posts handlers before it lets go, and wakes sleepers after.
+  void submit(Core& core, bool here);
+  void unpark_all() noexcept;
+
+ private:
+  Call* first_ = nullptr;
+  Call* last_ = nullptr;
+  std::uint64_t counts_[5] = {};
+  std::vector<const void*> parked_;
+  CompletionList completions_;
+  std::int64_t withdrawn_ = 0;
+};
+
+}  // namespace batching::detail

@@ -1,0 +1,438 @@
+// Engine: the strand and the timer around the window: what happens becomes its input, what it decides is done.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/detail/alarm.hpp>
+#include <batching/detail/asio.hpp>
+#include <batching/detail/call.hpp>
+#include <batching/detail/closing.hpp>
+#include <batching/detail/context_watch.hpp>
+#include <batching/detail/core.hpp>
+#include <batching/detail/deadlines.hpp>
+#include <batching/detail/delivery.hpp>
+#include <batching/detail/intake.hpp>
+#include <batching/detail/running.hpp>
+#include <batching/detail/this_thread.hpp>
+#include <batching/detail/window.hpp>
+#include <batching/options.hpp>
+#include <batching/stats.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace batching::detail {
+
+/// Makes the batches that the engine runs; the engine knows neither their types nor the batch function.
+class Workshop {
+ public:
+  Workshop() = default;
+  Workshop(const Workshop&) = delete;
+  Workshop& operator=(const Workshop&) = delete;
+  virtual ~Workshop() = default;
+  [[nodiscard]] virtual std::unique_ptr<Running> make() = 0;
+};
+
+/// A *runner* is the one operation that is posted: it steps onto the strand, reads the mail, takes a batch if one can
+/// leave, steps off the strand, runs the batch, hands its answers over and reports it finished. So the batch function
+/// never runs on the strand, a batch is formed at the very moment it starts, and a lone call costs one post.
+///
+/// Any other thread may step onto the strand as well (to cancel, to flush, to stop), so that these take effect at once,
+/// also when the executor runs no more; it just never takes a batch.
+template <class Clock>
+class Engine final : public Core {
+ public:
+  Engine(net::any_io_executor executor, bool owns_pool, std::shared_ptr<Workshop> workshop, const Options& options)
+      : Core(std::move(executor), owns_pool),
+        timed_(Window::timed(options)),
+        workshop_(std::move(workshop)),
+        window_(options),
+        alarm_(this->executor()) {}
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  ~Engine() override {
+    if (watch_) watch_->leave(this);
+  }
+
+  /// To be called once, by whoever has put it into its `shared_ptr`.
+  void watch_context() { watch_ = ContextWatch::of(this->executor(), std::weak_ptr(self())); }
+
+  // --- What callers do. Any thread. ---
+
+  /// Takes the call in; false if the batcher is closed.
+  [[nodiscard]] bool submit(Call& call, const std::optional<std::chrono::nanoseconds>& timeout) {
+    if (timed_ || timeout) call.arrived = Alarm<Clock>::now();
+    if (timeout) call.deadline = later(call.arrived, *timeout);
+    switch (intake_.submit(static_cast<Submission&>(call), call.Waiting::size, timeout.has_value())) {
+      case Intake::Submitted::refused:
+        return false;
+      case Intake::Submitted::wake:
+        post_runner(false);
+        break;
+      case Intake::Submitted::stored:
+        break;
+    }
+    return true;
+  }
+
+  void flush() { (void)tell(Mail::Kind::flush); }
+  /// Refuses new work and runs what was accepted.
+  void close() {
+    intake_.close();
+    (void)tell(Mail::Kind::close);
+  }
+  /// Refuses new work and fails what has not started, now.
+  void stop() {
+    intake_.close();
+    request_stop();
+    tell(Mail::Kind::stop)->wait();
+  }
+  /// Likewise, because the context of the executor goes away.
+  void abandon() {
+    intake_.close();
+    leave_executor();
+    tell(Mail::Kind::abandon)->wait();
+  }
+  /// `closing` will be told when everything has been delivered, and be told of nothing if the batcher is not closed.
+  void when_closed(Closing& closing) { send(closing); }
+
+  [[nodiscard]] bool is_closed() const noexcept { return intake_.is_closed(); }
+  [[nodiscard]] Stats stats() const noexcept;
+
+  // --- What batches, calls and the timer report. Any thread. ---
+
+  void withdraw(Call& call) override { send(static_cast<Withdrawal&>(call)); }
+  void keep(Running& running) override { send(static_cast<Kept&>(running)); }
+  void finish(Running& running) override { send(static_cast<Finished&>(running)); }
+  void on_alarm(std::uint64_t number) {
+    alarm_.rang(number);
+    if (intake_.enter()) run(process(Role::runner));
+  }
+
+ private:
+  /// Who is on the strand: a runner may leave it with a batch to run, a visitor summons a runner for that.
+  enum class Role { runner, visitor };
+
+  struct Runner {
+    using allocator_type = RecyclingAllocator<void>;
+    std::shared_ptr<Engine> engine;
+    bool summoned;
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return {}; }
+    void operator()() const {
+      if (summoned) engine->summoned_.store(false);
+      if (engine->intake_.enter()) engine->run(engine->process(Role::runner));
+    }
+  };
+
+  /// A letter with an order, and whether it has been carried out.
+  class Order final : public Mail {
+   public:
+    explicit Order(Kind kind) noexcept : Mail(kind) {}
+    void wait() noexcept {
+      // On the strand already (a destructor of the user's, most likely): it will be read when this returns.
+      while (!on_strand() && done_.load() == 0) park(done_, 0, no_limit);
+    }
+    void done(Delivery& delivery) noexcept {
+      const auto alive = std::move(itself);
+      done_.store(1);
+      delivery.wake(done_);
+    }
+    std::shared_ptr<Order> itself;
+
+   private:
+    Word done_ = 0;
+  };
+
+  std::shared_ptr<Engine> self() { return std::static_pointer_cast<Engine>(shared_from_this()); }
+  static bool on_strand() noexcept { return strand_of_this_thread_ != nullptr; }
+
+  void post_runner(bool summoned) {
+    if (ground() == Ground::executor) net::post(executor(), Runner{self(), summoned});
+  }
+  void send(Mail& mail) {
+    const auto alive = self();
+    if (intake_.send(mail)) (void)process(Role::visitor);
+  }
+  std::shared_ptr<Order> tell(Mail::Kind kind) {
+    auto order = std::make_shared<Order>(kind);
+    order->itself = order;
+    send(*order);
+    return order;
+  }
+
+  /// Runs a batch on this thread, off the strand.
+  void run(Running* batch) {
+    if (batch == nullptr) return;
+    const Inside inside(this);
+    batch->run();
+    batch->delivery().hand_over(*this, true);
+    batch->returned();
+  }
+
+  // --- On the strand: one thread at a time. ---
+
+  [[nodiscard]] Running* process(Role role);
+  void read(Mail& mail, Delivery& delivery);
+  void accept(Call& call);
+  void leave_row(Call& call, Delivery& delivery);
+  void forget_deadline(Call& call) noexcept;
+  void fail_waiting(errc error, Delivery& delivery);
+  void on_finished(Running& running, Delivery& delivery);
+  void expire(Time now, Delivery& delivery);
+  [[nodiscard]] Running* start(Time now);
+  void settle(Delivery& delivery);
+  [[nodiscard]] std::uint64_t wake_at(Time now) const noexcept;
+
+  const bool timed_;  // does the window look at the clock at all?
+  std::shared_ptr<Workshop> workshop_;
+  std::shared_ptr<ContextWatch> watch_;
+  Intake intake_;
+  std::atomic<bool> summoned_ = false;  // a runner is on its way to take a batch
+
+  Window window_;
+  Deadlines deadlines_;
+  Alarm<Clock> alarm_;
+  std::vector<std::unique_ptr<Running>> idle_;  // to be used again
+  std::vector<Closing*> closings_;
+  std::uint64_t read_ = 0;    // items whose submission has been read
+  std::int64_t letters_ = 0;  // withdrawn calls that had their turn, less the letters about them that were read
+  std::size_t kept_ = 0;      // batches whose function has returned without having answered everybody
+  std::uint64_t batches_ = 0;
+  bool closed_ = false;
+  /// While somebody waits, nobody else may be there to keep this alive and the executor at work.
+  std::shared_ptr<Engine> itself_;
+  net::any_io_executor busy_;
+
+  static inline constinit thread_local const Engine* strand_of_this_thread_ = nullptr;
+};
+
+/// Reads all mail, decides, and steps off. Returns the batch that the caller has to run, if any.
+template <class Clock>
+Running* Engine<Clock>::process(Role role) {
+  const Engine* outer = std::exchange(strand_of_this_thread_, this);
+  Running* batch = nullptr;
+  Delivery delivery;
+  do {
+    for (Mail* mail = intake_.take(); mail != nullptr;) {
+      Mail* next = mail->next;
+      read(*mail, delivery);
+      mail = next;
+    }
+    const bool ask = deadlines_.first() != nullptr || (timed_ && window_.waiting() > 0);
+    const Time now = ask ? Alarm<Clock>::now() : Time::zero();
+    if (ask) expire(now, delivery);
+    if (batch == nullptr && role == Role::runner) batch = start(now);
+    if (window_.ready(now) && !summoned_.exchange(true)) post_runner(true);
+    settle(delivery);
+    const Time wake = window_.ready(now) ? deadlines_.next() : std::min(window_.wake_at(), deadlines_.next());
+    if (wake != never) {
+      alarm_.set(wake, std::weak_ptr(self()));
+    } else if (window_.waiting() == 0 && window_.running() == 0) {
+      alarm_.cancel();
+    }
+    if (intake_.leave(wake_at(now))) break;
+  } while (true);
+  strand_of_this_thread_ = outer;
+  delivery.hand_over(*this, false);
+  return batch;
+}
+
+template <class Clock>
+void Engine<Clock>::read(Mail& mail, Delivery& delivery) {
+  switch (mail.kind) {
+    case Mail::Kind::submission:
+      return accept(static_cast<Call&>(static_cast<Submission&>(mail)));
+    case Mail::Kind::withdrawal: {
+      Call& call = static_cast<Call&>(static_cast<Withdrawal&>(mail));
+      --letters_;
+      forget_deadline(call);
+      leave_row(call, delivery);
+      return call.release();
+    }
+    case Mail::Kind::kept:
+      ++kept_;
+      return;
+    case Mail::Kind::finished:
+      return on_finished(static_cast<Running&>(static_cast<Finished&>(mail)), delivery);
+    case Mail::Kind::closing:
+      closings_.push_back(static_cast<Closing*>(&mail));
+      return;
+    case Mail::Kind::flush:
+      window_.flush();
+      break;
+    case Mail::Kind::close:
+      closed_ = true;
+      window_.close();
+      break;
+    case Mail::Kind::abandon:
+      alarm_.abandon();
+      busy_ = {};
+      [[fallthrough]];
+    case Mail::Kind::stop:
+      closed_ = true;
+      fail_waiting(errc::closed, delivery);
+      break;
+  }
+  delivery.commit(*this);  // before whoever gave the order goes on
+  static_cast<Order&>(mail).done(delivery);
+}
+
+template <class Clock>
+void Engine<Clock>::accept(Call& call) {
+  read_ += call.Waiting::size;
+  if (call.deadline != never) {
+    call.add_reference();
+    deadlines_.add(call);
+  }
+  window_.submit(call);
+}
+
+/// What still waits of a call that has been answered never runs.
+template <class Clock>
+void Engine<Clock>::leave_row(Call& call, Delivery& delivery) {
+  const std::uint32_t items = window_.withdraw(call);
+  if (items == 0) return;
+  Counters::add(counters().left, items);
+  call.forget(items, delivery);
+}
+
+template <class Clock>
+void Engine<Clock>::forget_deadline(Call& call) noexcept {
+  if (call.place == Deadline::absent) return;
+  deadlines_.remove(call);
+  call.release();
+}
+
+template <class Clock>
+void Engine<Clock>::fail_waiting(errc error, Delivery& delivery) {
+  const auto exception = std::make_exception_ptr(Error(error));
+  window_.stop([&](Waiting& waiting, std::uint32_t items) {
+    Call& call = static_cast<Call&>(waiting);
+    Counters::add(counters().left, items);
+    forget_deadline(call);
+    call.fail(exception, items, Answered::failed, delivery);
+  });
+}
+
+template <class Clock>
+void Engine<Clock>::expire(Time now, Delivery& delivery) {
+  while (deadlines_.next() <= now) {
+    Call& call = static_cast<Call&>(*deadlines_.first());
+    deadlines_.remove(call);
+    call.answer_early(std::make_exception_ptr(Error(errc::timed_out)), Answered::timed_out, delivery);
+    leave_row(call, delivery);
+    call.release();
+  }
+}
+
+template <class Clock>
+Running* Engine<Clock>::start(Time now) {
+  if (!window_.ready(now)) return nullptr;
+  if (idle_.empty()) idle_.push_back(workshop_->make());
+  Running& running = *idle_.back().release();
+  idle_.pop_back();
+  const auto departure = *window_.next(now, running.slices);
+  running.info = {++batches_, departure.partition, departure.items, departure.reason};
+  running.start(*this);
+  if (Call& last = static_cast<Call&>(*running.slices.back().call); last.left() > 0) {
+    last.add_reference();
+    running.split = &last;
+  }
+  if (deadlines_.first() != nullptr) {
+    for (const Slice& slice : running.slices) {
+      Call& call = static_cast<Call&>(*slice.call);
+      if (call.place == Deadline::absent) continue;
+      call.add_reference();
+      running.timed.push_back(&call);
+    }
+  }
+  Counters& counts = counters();
+  Counters::add(counts.left, departure.items);
+  Counters::add(counts.batches, 1);
+  Counters::add(counts.batched, departure.items);
+  Counters::add(counts.running, 1);
+  Counters::add(counts.closed_by[static_cast<std::size_t>(departure.reason)], 1);
+  return &running;
+}
+
+template <class Clock>
+void Engine<Clock>::on_finished(Running& running, Delivery& delivery) {
+  window_.release(running.info.partition);
+  counters().running.fetch_sub(1);
+  letters_ += running.withdrawn();
+  if (running.kept()) --kept_;
+  if (Call* split = std::exchange(running.split, nullptr)) {
+    if (split->is_claimed()) leave_row(*split, delivery);
+    split->release();
+  }
+  for (Call* call : running.timed) {
+    if (call->is_claimed()) forget_deadline(*call);
+    call->release();
+  }
+  running.timed.clear();
+  // A handle that is still held will delete it.
+  if (running.release()) idle_.emplace_back(&running);
+}
+
+/// Shows the answers, tells those who wait for the end, and sees to what has to live on.
+template <class Clock>
+void Engine<Clock>::settle(Delivery& delivery) {
+  delivery.commit(*this);
+  letters_ += delivery.take_withdrawn();
+  delivery.submit(*this, false);
+  if (closed_ && window_.waiting() == 0 && window_.running() == 0 && letters_ == 0) {
+    for (Closing* closing : closings_) closing->closed(delivery);
+    closings_.clear();
+    delivery.submit(*this, false);
+  }
+  const bool held = window_.waiting() > 0 || letters_ > 0 || kept_ > 0;
+  if (held == (itself_ != nullptr)) return;
+  if (held) {
+    itself_ = self();
+    if (!owns_pool() && ground() == Ground::executor) {
+      busy_ = net::prefer(executor(), net::execution::outstanding_work.tracked);
+    }
+  } else {
+    busy_ = {};
+    itself_.reset();  // whoever is on the strand holds another
+  }
+}
+
+/// The submission, counted in items, for which somebody has to come back to the strand.
+template <class Clock>
+std::uint64_t Engine<Clock>::wake_at(Time now) const noexcept {
+  if (window_.busy() || window_.ready(now)) return Intake::until_urgent;
+  if (window_.waiting() == 0) return Intake::until_next;
+  return read_ + window_.lacking();
+}
+
+template <class Clock>
+Stats Engine<Clock>::stats() const noexcept {
+  const Counters& counts = counters();
+  const auto answered = [&](Answered how) { return counts.answered[static_cast<std::size_t>(how)].load(); };
+  const auto closed_by = [&](CloseReason reason) { return counts.closed_by[static_cast<std::size_t>(reason)].load(); };
+  Stats stats;
+  // What is subtracted is read first, so that no difference goes below zero.
+  const std::uint64_t left = counts.left.load();
+  stats.completed = answered(Answered::completed);
+  stats.failed = answered(Answered::failed);
+  stats.cancelled = answered(Answered::cancelled);
+  stats.timed_out = answered(Answered::timed_out);
+  stats.accepted = intake_.accepted();
+  stats.rejected = answered(Answered::rejected);
+  stats.batches = counts.batches.load();
+  stats.batched = counts.batched.load();
+  stats.queued = stats.accepted - left;
+  stats.running = counts.running.load();
+  stats.closed_by = {closed_by(CloseReason::size), closed_by(CloseReason::weight), closed_by(CloseReason::timeout),
+                     closed_by(CloseReason::idle), closed_by(CloseReason::flush),  closed_by(CloseReason::close)};
+  return stats;
+}
+
+}  // namespace batching::detail

@@ -1,0 +1,195 @@
+// Window: who travels together and when they leave, decided without threads, timers or a clock.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/options.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <vector>
+
+namespace batching::detail {
+
+/// A moment, as the time since the epoch of whatever clock the batcher runs on.
+using Time = std::chrono::nanoseconds;
+
+/// A moment that does not come.
+inline constexpr Time never = Time::max();
+
+/// `from + by`, or `never` where that does not fit.
+[[nodiscard]] constexpr Time later(Time from, std::chrono::nanoseconds by) noexcept {
+  return from > Time::zero() && by > never - from ? never : from + by;
+}
+
+/// What the window knows of a submission: how many items, since when, and its place in the row. One per call, not per
+/// item; the call's owner keeps it alive and in place while it waits.
+struct Waiting {
+  Waiting* before = nullptr;
+  Waiting* behind = nullptr;
+  Time arrived{};
+  std::uint32_t size = 1;   // items
+  std::uint32_t taken = 0;  // items that have left, in a batch or otherwise
+  /// Set on the last call of a window that was closed by hand: nobody behind it travels with it.
+  std::optional<CloseReason> sealed{};
+
+  [[nodiscard]] std::uint32_t left() const noexcept { return size - taken; }
+};
+
+/// `count` items of a call, from its item `first` on.
+struct Slice {
+  Waiting* call = nullptr;
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+};
+
+/// All who wait, first in, first out, and the partitions. The row is cut into batches as late as possible: when a
+/// partition takes one. Until then whoever cancels leaves no gap, and an expired window keeps growing up to
+/// `batch_size`. Every function takes constant time, but `next`, which takes as long as the batch it returns.
+class Window {
+ public:
+  /// A batch that leaves.
+  struct Departure {
+    std::size_t partition = 0;
+    std::size_t items = 0;
+    CloseReason reason = CloseReason::size;
+  };
+
+  explicit Window(const Options& options)
+      : batch_size_(options.batch_size), batch_timeout_(options.batch_timeout), partitions_(options.partitions) {
+    free_.reserve(partitions_);
+    for (std::size_t partition = partitions_; partition > 0; --partition) free_.push_back(partition - 1);
+  }
+
+  /// A call joins the end of the row.
+  void submit(Waiting& call) noexcept {
+    call.before = last_;
+    call.behind = nullptr;
+    (last_ != nullptr ? last_->behind : first_) = &call;
+    last_ = &call;
+    waiting_ += call.left();
+  }
+
+  /// What still waits of this call leaves the row; returns how many items that were. Neighbours notice nothing, but for
+  /// the clock, which runs from the oldest that is left.
+  std::uint32_t withdraw(Waiting& call) noexcept {
+    const std::uint32_t items = call.left();
+    if (items == 0) return 0;
+    call.taken = call.size;
+    waiting_ -= items;
+    if (call.sealed) {
+      // The window stays closed for those before it, if there are any.
+      if (call.before != nullptr && !call.before->sealed) {
+        call.before->sealed = call.sealed;
+      } else {
+        --seals_;
+      }
+    }
+    unlink(call);
+    return items;
+  }
+
+  /// Closes the open window: all who wait now leave as soon as partitions are free, without whoever comes later.
+  void flush() noexcept { seal(CloseReason::flush); }
+
+  /// The last flush: nobody comes later.
+  void close() noexcept { seal(CloseReason::close); }
+
+  /// Everybody leaves unserved: calls `left(call, items)` for each, first in, first out.
+  template <class F>
+  void stop(F left) {
+    while (first_ != nullptr) {
+      Waiting& call = *first_;
+      left(call, withdraw(call));
+    }
+  }
+
+  /// The batch on this partition is over, however it ended.
+  void release(std::size_t partition) { free_.push_back(partition); }
+
+  /// Can a batch leave now?
+  [[nodiscard]] bool ready(Time now) const noexcept { return !free_.empty() && due() <= now; }
+
+  /// When to ask again if nothing else happens; `never` if that cannot help, or if a batch can leave at once.
+  [[nodiscard]] Time wake_at() const noexcept {
+    const Time at = free_.empty() ? never : due();
+    return at == at_once ? never : at;
+  }
+
+  /// The batch that leaves now, if one can: its slices are written to `batch` (emptied first), its partition is taken
+  /// and its items wait no more.
+  [[nodiscard]] std::optional<Departure> next(Time now, std::vector<Slice>& batch) {
+    batch.clear();
+    if (!ready(now)) return std::nullopt;
+    Departure departure{free_.back(), 0, CloseReason::size};
+    free_.pop_back();
+    std::optional<CloseReason> sealed;
+    while (first_ != nullptr && departure.items < batch_size_ && !sealed) {
+      Waiting& call = *first_;
+      const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(call.left(), batch_size_ - departure.items));
+      batch.push_back({&call, call.taken, count});
+      departure.items += count;
+      call.taken += count;
+      if (call.left() > 0) break;
+      if (call.sealed) {
+        sealed = call.sealed;
+        --seals_;
+      }
+      unlink(call);
+    }
+    waiting_ -= departure.items;
+    if (departure.items < batch_size_) {
+      departure.reason = sealed ? *sealed : batch_timeout_.count() == 0 ? CloseReason::idle : CloseReason::timeout;
+    }
+    return departure;
+  }
+
+  /// Items that wait.
+  [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
+  /// Items that the open window lacks to be full.
+  [[nodiscard]] std::size_t lacking() const noexcept { return batch_size_ - std::min(waiting_, batch_size_); }
+  /// Batches that run.
+  [[nodiscard]] std::size_t running() const noexcept { return partitions_ - free_.size(); }
+  /// Is every partition taken?
+  [[nodiscard]] bool busy() const noexcept { return free_.empty(); }
+
+  /// Does leaving depend on the time at all? If not, `arrived` may stay unset, and any `now` will do.
+  [[nodiscard]] static bool timed(const Options& options) noexcept {
+    return options.batch_size > 1 && options.batch_timeout.count() > 0 && options.batch_timeout != never;
+  }
+
+ private:
+  static constexpr Time at_once = Time::min();
+
+  /// When the first window may leave, partitions aside.
+  [[nodiscard]] Time due() const noexcept {
+    if (waiting_ == 0) return never;
+    if (waiting_ >= batch_size_ || seals_ > 0 || batch_timeout_.count() == 0) return at_once;
+    return later(first_->arrived, batch_timeout_);
+  }
+
+  void seal(CloseReason reason) noexcept {
+    if (last_ == nullptr || last_->sealed) return;
+    last_->sealed = reason;
+    ++seals_;
+  }
+
+  void unlink(Waiting& call) noexcept {
+    (call.before != nullptr ? call.before->behind : first_) = call.behind;
+    (call.behind != nullptr ? call.behind->before : last_) = call.before;
+  }
+
+  std::size_t batch_size_;
+  std::chrono::nanoseconds batch_timeout_;
+  std::size_t partitions_;
+  std::vector<std::size_t> free_;  // partitions, the one used last at the back
+  Waiting* first_ = nullptr;
+  Waiting* last_ = nullptr;
+  std::size_t waiting_ = 0;
+  std::size_t seals_ = 0;
+};
+
+}  // namespace batching::detail

@@ -1,0 +1,108 @@
+// Future: what a caller holds until its answer comes.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/detail/answer.hpp>
+#include <batching/detail/this_thread.hpp>
+#include <batching/error.hpp>
+
+#include <chrono>
+#include <future>
+#include <type_traits>
+#include <utility>
+
+namespace batching {
+
+/// `std::future`'s interface, and `cancel`. Ready when its call has been answered, with a value or an error; a batcher
+/// never leaves one unanswered. Move-only; one thread at a time may use it. Dropping it neither waits nor cancels: its
+/// item still runs.
+///
+/// A wait that would block on a thread which runs the same batcher's batch function or completion handlers, or which
+/// belongs to the pool that the batcher owns, could never end: it throws `Error` with `errc::would_deadlock` and leaves
+/// the future as it was. What is ready can be had anywhere. Without a state (moved from, or after `get`) every function
+/// but `valid` and `cancel` throws `std::future_error`.
+template <class T>
+class Future {
+ public:
+  Future() = default;
+  /// For the library: takes over one reference.
+  explicit Future(detail::FutureAnswer<T>& answer) noexcept : answer_(&answer) {}
+  Future(Future&& other) noexcept : answer_(std::exchange(other.answer_, nullptr)) {}
+  Future& operator=(Future&& other) noexcept {
+    if (this != &other) {
+      reset();
+      answer_ = std::exchange(other.answer_, nullptr);
+    }
+    return *this;
+  }
+  ~Future() { reset(); }
+
+  [[nodiscard]] bool valid() const noexcept { return answer_ != nullptr; }
+
+  /// Waits, then returns the value or throws the error; afterwards `valid()` is false.
+  T get() {
+    wait();
+    const Future last(std::move(*this));  // lets go also when this throws
+    if constexpr (std::is_void_v<T>) {
+      (void)last.answer_->take();
+    } else {
+      return last.answer_->take();
+    }
+  }
+
+  void wait() const { (void)wait_until_steady(detail::no_limit); }
+
+  template <class Rep, class Period>
+  std::future_status wait_for(const std::chrono::duration<Rep, Period>& duration) const {
+    return wait_until_steady(after(duration));
+  }
+
+  template <class Clock, class Duration>
+  std::future_status wait_until(const std::chrono::time_point<Clock, Duration>& time) const {
+    if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
+      return wait_for(time - Clock::now());
+    } else {
+      // Another clock may be set: look at it again each time.
+      for (;;) {
+        const auto left = time - Clock::now();
+        const auto status = wait_for(left);
+        if (status == std::future_status::ready || Clock::now() >= time) return status;
+      }
+    }
+  }
+
+  /// The caller wants no answer any more: the future is ready with `errc::cancelled` when this returns, and an item
+  /// that still waits leaves its window. Neighbours notice nothing. False, and without effect, if the answer came
+  /// first. Callable from any thread, unlike the rest, as long as the future stays in place.
+  bool cancel() { return answer_ != nullptr && answer_->cancel(); }
+
+ private:
+  using Steady = std::chrono::steady_clock;
+
+  template <class Rep, class Period>
+  static Steady::time_point after(const std::chrono::duration<Rep, Period>& duration) {
+    const auto now = Steady::now();
+    using Seconds = std::chrono::duration<double>;
+    if (Seconds(duration) >= Seconds(detail::no_limit - now)) return detail::no_limit;
+    return now + std::chrono::ceil<Steady::duration>(duration);
+  }
+
+  std::future_status wait_until_steady(Steady::time_point limit) const {
+    if (answer_ == nullptr) throw std::future_error(std::future_errc::no_state);
+    if (answer_->ready()) return std::future_status::ready;
+    if (limit <= Steady::now()) return std::future_status::timeout;
+    if (detail::Inside::any(&answer_->core())) {
+      throw Error(errc::would_deadlock,
+                  "batching::Future: wait inside the same batcher's batch function, handler or pool");
+    }
+    return answer_->wait(limit) ? std::future_status::ready : std::future_status::timeout;
+  }
+
+  void reset() noexcept {
+    if (answer_ != nullptr) std::exchange(answer_, nullptr)->release_future();
+  }
+
+  detail::FutureAnswer<T>* answer_ = nullptr;
+};
+
+}  // namespace batching

@@ -1,0 +1,49 @@
+// Options: how a batcher forms its batches, and why a window closed.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <stdexcept>
+#include <string>
+
+namespace batching {
+
+/// Why a window closed and its batch left.
+enum class CloseReason {
+  size,     ///< it reached `batch_size`
+  weight,   ///< the next item would not have fitted
+  timeout,  ///< its first item had waited `batch_timeout`
+  idle,     ///< `batch_timeout` is 0 and a partition was free
+  flush,    ///< `flush()`
+  close,    ///< `close()`
+};
+
+/// An aggregate: use designated initialisers, in this order. Impossible values throw `std::invalid_argument` from the
+/// batcher's constructor, naming the field and the value.
+struct Options {
+  /// Items per batch, at least 1.
+  std::size_t batch_size = 32;
+  /// Longest wait of a window's first item for others to join it, not negative; 0: never wait on purpose (a window
+  /// leaves the moment a partition is free); `duration::max()`: windows close by size, `flush()` and `close()` alone.
+  std::chrono::nanoseconds batch_timeout = std::chrono::milliseconds(1);
+  /// Batches that may run at once, at least 1.
+  std::size_t partitions = 1;
+};
+
+namespace detail {
+
+inline void check(const Options& options) {
+  const auto refuse = [](const char* field, const char* rule, auto value) {
+    throw std::invalid_argument(std::string("batching::Options::") + field + " must be " + rule + ", but is " +
+                                std::to_string(value));
+  };
+  if (options.batch_size == 0) refuse("batch_size", "at least 1", options.batch_size);
+  if (options.batch_timeout.count() < 0) {
+    refuse("batch_timeout", "0 or more nanoseconds", options.batch_timeout.count());
+  }
+  if (options.partitions == 0) refuse("partitions", "at least 1", options.partitions);
+}
+
+}  // namespace detail
+}  // namespace batching

@@ -1,0 +1,9 @@
+// The other of the two translation units, see link_a.cpp.
+// SPDX-License-Identifier: BSL-1.0
+#include <batching/batching.hpp>
+
+#include <string_view>
+
+std::string_view version_seen_by_b();
+
+std::string_view version_seen_by_b() { return batching::version; }
