@@ -7,6 +7,7 @@
 #include <batching/detail/answer.hpp>
 #include <batching/detail/asio.hpp>
 #include <batching/detail/closing.hpp>
+#include <batching/detail/dispatcher.hpp>
 #include <batching/detail/engine.hpp>
 #include <batching/detail/inline_run.hpp>
 #include <batching/detail/pool.hpp>

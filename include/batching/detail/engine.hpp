@@ -8,8 +8,8 @@
 #include <batching/detail/closing.hpp>
 #include <batching/detail/context_watch.hpp>
 #include <batching/detail/core.hpp>
-#include <batching/detail/deadlines.hpp>
 #include <batching/detail/delivery.hpp>
+#include <batching/detail/dispatcher.hpp>
 #include <batching/detail/intake.hpp>
 #include <batching/detail/running.hpp>
 #include <batching/detail/this_thread.hpp>
@@ -29,16 +29,6 @@
 
 namespace batching::detail {
 
-/// Makes the batches that the engine runs; the engine knows neither their types nor the batch function.
-class Workshop {
- public:
-  Workshop() = default;
-  Workshop(const Workshop&) = delete;
-  Workshop& operator=(const Workshop&) = delete;
-  virtual ~Workshop() = default;
-  [[nodiscard]] virtual std::unique_ptr<Running> make() = 0;
-};
-
 /// A *runner* is the one operation that is posted: it steps onto the strand, reads the mail, takes a batch if one can
 /// leave, steps off the strand, runs the batch, hands its answers over and reports it finished. So the batch function
 /// never runs on the strand, a batch is formed at the very moment it starts, and a lone call costs one post.
@@ -51,8 +41,7 @@ class Engine final : public Core {
   Engine(net::any_io_executor executor, bool owns_pool, std::shared_ptr<Workshop> workshop, const Options& options)
       : Core(std::move(executor), owns_pool),
         timed_(Window::timed(options)),
-        workshop_(std::move(workshop)),
-        window_(options),
+        dispatcher_(*this, std::move(workshop), options),
         alarm_(this->executor()) {}
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -67,7 +56,7 @@ class Engine final : public Core {
 
   /// Takes the call in; false if the batcher is closed.
   [[nodiscard]] bool submit(Call& call, const std::optional<std::chrono::nanoseconds>& timeout) {
-    if (timed_ || timeout) call.arrived = Alarm<Clock>::now();
+    if (timed_ || timeout) call.arrived = Inside::time(this, Alarm<Clock>::now);
     if (timeout) call.deadline = later(call.arrived, *timeout);
     switch (intake_.submit(static_cast<Submission&>(call), call.Waiting::size, timeout.has_value())) {
       case Intake::Submitted::refused:
@@ -169,8 +158,9 @@ class Engine final : public Core {
   /// Runs a batch on this thread, off the strand.
   void run(Running* batch) {
     if (batch == nullptr) return;
-    const Inside inside(this);
+    Inside inside(this);
     batch->run();
+    inside.stop_clock();
     batch->delivery().hand_over(*this, true);
     batch->returned();
   }
@@ -179,31 +169,18 @@ class Engine final : public Core {
 
   [[nodiscard]] Running* process(Role role);
   void read(Mail& mail, Delivery& delivery);
-  void accept(Call& call);
-  void leave_row(Call& call, Delivery& delivery);
-  void forget_deadline(Call& call) noexcept;
-  void fail_waiting(errc error, Delivery& delivery);
-  void on_finished(Running& running, Delivery& delivery);
-  void expire(Time now, Delivery& delivery);
-  [[nodiscard]] Running* start(Time now);
   void settle(Delivery& delivery);
   [[nodiscard]] std::uint64_t wake_at(Time now) const noexcept;
 
   const bool timed_;  // does the window look at the clock at all?
-  std::shared_ptr<Workshop> workshop_;
   std::shared_ptr<ContextWatch> watch_;
   Intake intake_;
   std::atomic<bool> summoned_ = false;  // a runner is on its way to take a batch
 
-  Window window_;
-  Deadlines deadlines_;
+  Dispatcher dispatcher_;
   Alarm<Clock> alarm_;
-  std::vector<std::unique_ptr<Running>> idle_;  // to be used again
   std::vector<Closing*> closings_;
-  std::uint64_t read_ = 0;    // items whose submission has been read
-  std::int64_t letters_ = 0;  // withdrawn calls that had their turn, less the letters about them that were read
-  std::size_t kept_ = 0;      // batches whose function has returned without having answered everybody
-  std::uint64_t batches_ = 0;
+  std::uint64_t read_ = 0;  // items whose submission has been read
   bool closed_ = false;
   /// While somebody waits, nobody else may be there to keep this alive and the executor at work.
   std::shared_ptr<Engine> itself_;
@@ -224,16 +201,17 @@ Running* Engine<Clock>::process(Role role) {
       read(*mail, delivery);
       mail = next;
     }
-    const bool ask = deadlines_.first() != nullptr || (timed_ && window_.waiting() > 0);
+    const Window& window = dispatcher_.window();
+    const bool ask = dispatcher_.next_deadline() != never || (timed_ && window.waiting() > 0);
     const Time now = ask ? Alarm<Clock>::now() : Time::zero();
-    if (ask) expire(now, delivery);
-    if (batch == nullptr && role == Role::runner) batch = start(now);
-    if (window_.ready(now) && !summoned_.exchange(true)) post_runner(true);
+    if (ask) dispatcher_.expire(now, delivery);
+    if (batch == nullptr && role == Role::runner) batch = dispatcher_.start(now);
+    if (window.ready(now) && !summoned_.exchange(true)) post_runner(true);
     settle(delivery);
-    const Time wake = window_.ready(now) ? deadlines_.next() : std::min(window_.wake_at(), deadlines_.next());
-    if (wake != never) {
+    const Time at = window.ready(now) ? never : window.wake_at();  // if it is, a runner is on its way
+    if (const Time wake = std::min(at, dispatcher_.next_deadline()); wake != never) {
       alarm_.set(wake, std::weak_ptr(self()));
-    } else if (window_.waiting() == 0 && window_.running() == 0) {
+    } else if (window.waiting() == 0 && window.running() == 0) {
       alarm_.cancel();
     }
     if (intake_.leave(wake_at(now))) break;
@@ -246,29 +224,26 @@ Running* Engine<Clock>::process(Role role) {
 template <class Clock>
 void Engine<Clock>::read(Mail& mail, Delivery& delivery) {
   switch (mail.kind) {
-    case Mail::Kind::submission:
-      return accept(static_cast<Call&>(static_cast<Submission&>(mail)));
-    case Mail::Kind::withdrawal: {
-      Call& call = static_cast<Call&>(static_cast<Withdrawal&>(mail));
-      --letters_;
-      forget_deadline(call);
-      leave_row(call, delivery);
-      return call.release();
+    case Mail::Kind::submission: {
+      Call& call = static_cast<Call&>(static_cast<Submission&>(mail));
+      read_ += call.Waiting::size;
+      return dispatcher_.accept(call);
     }
+    case Mail::Kind::withdrawal:
+      return dispatcher_.withdraw(static_cast<Call&>(static_cast<Withdrawal&>(mail)), delivery);
     case Mail::Kind::kept:
-      ++kept_;
-      return;
+      return dispatcher_.keep();
     case Mail::Kind::finished:
-      return on_finished(static_cast<Running&>(static_cast<Finished&>(mail)), delivery);
+      return dispatcher_.finish(static_cast<Running&>(static_cast<Finished&>(mail)), delivery);
     case Mail::Kind::closing:
       closings_.push_back(static_cast<Closing*>(&mail));
       return;
     case Mail::Kind::flush:
-      window_.flush();
+      dispatcher_.window().flush();
       break;
     case Mail::Kind::close:
       closed_ = true;
-      window_.close();
+      dispatcher_.window().close();
       break;
     case Mail::Kind::abandon:
       alarm_.abandon();
@@ -276,122 +251,25 @@ void Engine<Clock>::read(Mail& mail, Delivery& delivery) {
       [[fallthrough]];
     case Mail::Kind::stop:
       closed_ = true;
-      fail_waiting(errc::closed, delivery);
+      dispatcher_.fail_waiting(errc::closed, delivery);
       break;
   }
   delivery.commit(*this);  // before whoever gave the order goes on
   static_cast<Order&>(mail).done(delivery);
 }
 
-template <class Clock>
-void Engine<Clock>::accept(Call& call) {
-  read_ += call.Waiting::size;
-  if (call.deadline != never) {
-    call.add_reference();
-    deadlines_.add(call);
-  }
-  window_.submit(call);
-}
-
-/// What still waits of a call that has been answered never runs.
-template <class Clock>
-void Engine<Clock>::leave_row(Call& call, Delivery& delivery) {
-  const std::uint32_t items = window_.withdraw(call);
-  if (items == 0) return;
-  Counters::add(counters().left, items);
-  call.forget(items, delivery);
-}
-
-template <class Clock>
-void Engine<Clock>::forget_deadline(Call& call) noexcept {
-  if (call.place == Deadline::absent) return;
-  deadlines_.remove(call);
-  call.release();
-}
-
-template <class Clock>
-void Engine<Clock>::fail_waiting(errc error, Delivery& delivery) {
-  const auto exception = std::make_exception_ptr(Error(error));
-  window_.stop([&](Waiting& waiting, std::uint32_t items) {
-    Call& call = static_cast<Call&>(waiting);
-    Counters::add(counters().left, items);
-    forget_deadline(call);
-    call.fail(exception, items, Answered::failed, delivery);
-  });
-}
-
-template <class Clock>
-void Engine<Clock>::expire(Time now, Delivery& delivery) {
-  while (deadlines_.next() <= now) {
-    Call& call = static_cast<Call&>(*deadlines_.first());
-    deadlines_.remove(call);
-    call.answer_early(std::make_exception_ptr(Error(errc::timed_out)), Answered::timed_out, delivery);
-    leave_row(call, delivery);
-    call.release();
-  }
-}
-
-template <class Clock>
-Running* Engine<Clock>::start(Time now) {
-  if (!window_.ready(now)) return nullptr;
-  if (idle_.empty()) idle_.push_back(workshop_->make());
-  Running& running = *idle_.back().release();
-  idle_.pop_back();
-  const auto departure = *window_.next(now, running.slices);
-  running.info = {++batches_, departure.partition, departure.items, departure.reason};
-  running.start(*this);
-  if (Call& last = static_cast<Call&>(*running.slices.back().call); last.left() > 0) {
-    last.add_reference();
-    running.split = &last;
-  }
-  if (deadlines_.first() != nullptr) {
-    for (const Slice& slice : running.slices) {
-      Call& call = static_cast<Call&>(*slice.call);
-      if (call.place == Deadline::absent) continue;
-      call.add_reference();
-      running.timed.push_back(&call);
-    }
-  }
-  Counters& counts = counters();
-  Counters::add(counts.left, departure.items);
-  Counters::add(counts.batches, 1);
-  Counters::add(counts.batched, departure.items);
-  Counters::add(counts.running, 1);
-  Counters::add(counts.closed_by[static_cast<std::size_t>(departure.reason)], 1);
-  return &running;
-}
-
-template <class Clock>
-void Engine<Clock>::on_finished(Running& running, Delivery& delivery) {
-  window_.release(running.info.partition);
-  counters().running.fetch_sub(1);
-  letters_ += running.withdrawn();
-  if (running.kept()) --kept_;
-  if (Call* split = std::exchange(running.split, nullptr)) {
-    if (split->is_claimed()) leave_row(*split, delivery);
-    split->release();
-  }
-  for (Call* call : running.timed) {
-    if (call->is_claimed()) forget_deadline(*call);
-    call->release();
-  }
-  running.timed.clear();
-  // A handle that is still held will delete it.
-  if (running.release()) idle_.emplace_back(&running);
-}
-
 /// Shows the answers, tells those who wait for the end, and sees to what has to live on.
 template <class Clock>
 void Engine<Clock>::settle(Delivery& delivery) {
   delivery.commit(*this);
-  letters_ += delivery.take_withdrawn();
+  dispatcher_.committed(delivery);
   delivery.submit(*this, false);
-  if (closed_ && window_.waiting() == 0 && window_.running() == 0 && letters_ == 0) {
+  if (closed_ && dispatcher_.at_rest()) {
     for (Closing* closing : closings_) closing->closed(delivery);
     closings_.clear();
     delivery.submit(*this, false);
   }
-  const bool held = window_.waiting() > 0 || letters_ > 0 || kept_ > 0;
+  const bool held = dispatcher_.expects();
   if (held == (itself_ != nullptr)) return;
   if (held) {
     itself_ = self();
@@ -407,9 +285,10 @@ void Engine<Clock>::settle(Delivery& delivery) {
 /// The submission, counted in items, for which somebody has to come back to the strand.
 template <class Clock>
 std::uint64_t Engine<Clock>::wake_at(Time now) const noexcept {
-  if (window_.busy() || window_.ready(now)) return Intake::until_urgent;
-  if (window_.waiting() == 0) return Intake::until_next;
-  return read_ + window_.lacking();
+  const Window& window = dispatcher_.window();
+  if (window.busy() || window.ready(now)) return Intake::until_urgent;
+  if (window.waiting() == 0) return Intake::until_next;
+  return read_ + window.lacking();
 }
 
 template <class Clock>

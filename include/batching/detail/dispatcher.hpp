@@ -1,0 +1,177 @@
+// Dispatcher: what the strand owns of calls and batches: those who wait, those who run, and by when.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/detail/call.hpp>
+#include <batching/detail/core.hpp>
+#include <batching/detail/deadlines.hpp>
+#include <batching/detail/delivery.hpp>
+#include <batching/detail/running.hpp>
+#include <batching/detail/window.hpp>
+#include <batching/error.hpp>
+#include <batching/options.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace batching::detail {
+
+/// Makes the batches that run; nobody here knows their types or the batch function.
+class Workshop {
+ public:
+  Workshop() = default;
+  Workshop(const Workshop&) = delete;
+  Workshop& operator=(const Workshop&) = delete;
+  virtual ~Workshop() = default;
+  [[nodiscard]] virtual std::unique_ptr<Running> make() = 0;
+};
+
+/// The bookkeeping around the window: calls come in, leave in batches, time out, are withdrawn, fail. Knows neither
+/// threads nor timers; what it answers it puts into a delivery.
+class Dispatcher {
+ public:
+  Dispatcher(Core& core, std::shared_ptr<Workshop> workshop, const Options& options)
+      : core_(core), workshop_(std::move(workshop)), window_(options) {}
+
+  [[nodiscard]] Window& window() noexcept { return window_; }
+  [[nodiscard]] const Window& window() const noexcept { return window_; }
+  [[nodiscard]] Time next_deadline() const noexcept { return deadlines_.next(); }
+
+  void accept(Call& call);
+  /// The call's letter says that it has been answered by its own caller.
+  void withdraw(Call& call, Delivery& delivery);
+  /// Answers those whose time is up.
+  void expire(Time now, Delivery& delivery);
+  /// Everybody who waits hears this error.
+  void fail_waiting(errc error, Delivery& delivery);
+
+  /// The batch that leaves now, if one can; its partition is taken.
+  [[nodiscard]] Running* start(Time now);
+  /// The batch's function has returned, but its answers will come through a handle.
+  void keep() noexcept { ++kept_; }
+  void finish(Running& running, Delivery& delivery);
+  /// The delivery has been committed.
+  void committed(Delivery& delivery) noexcept { letters_ += delivery.take_withdrawn(); }
+
+  /// Nobody waits, nothing runs, no letter is on its way.
+  [[nodiscard]] bool at_rest() const noexcept {
+    return window_.waiting() == 0 && window_.running() == 0 && letters_ == 0;
+  }
+  /// Is there a call that no thread and no operation stands for? Then something else must keep all this alive.
+  [[nodiscard]] bool expects() const noexcept { return window_.waiting() > 0 || letters_ > 0 || kept_ > 0; }
+
+ private:
+  void leave_row(Call& call, Delivery& delivery);
+  void forget_deadline(Call& call) noexcept;
+
+  Core& core_;
+  std::shared_ptr<Workshop> workshop_;
+  Window window_;
+  Deadlines deadlines_;
+  std::vector<std::unique_ptr<Running>> idle_;  // to be used again
+  std::int64_t letters_ = 0;  // withdrawn calls that had their turn, less the letters about them that were read
+  std::size_t kept_ = 0;
+  std::uint64_t batches_ = 0;
+};
+
+inline void Dispatcher::accept(Call& call) {
+  if (call.deadline != never) {
+    call.add_reference();
+    deadlines_.add(call);
+  }
+  window_.submit(call);
+}
+
+inline void Dispatcher::withdraw(Call& call, Delivery& delivery) {
+  --letters_;
+  forget_deadline(call);
+  leave_row(call, delivery);
+  call.release();
+}
+
+/// What still waits of a call that has been answered never runs.
+inline void Dispatcher::leave_row(Call& call, Delivery& delivery) {
+  const std::uint32_t items = window_.withdraw(call);
+  if (items == 0) return;
+  Counters::add(core_.counters().left, items);
+  call.forget(items, delivery);
+}
+
+inline void Dispatcher::forget_deadline(Call& call) noexcept {
+  if (call.place == Deadline::absent) return;
+  deadlines_.remove(call);
+  call.release();
+}
+
+inline void Dispatcher::expire(Time now, Delivery& delivery) {
+  while (deadlines_.next() <= now) {
+    Call& call = static_cast<Call&>(*deadlines_.first());
+    deadlines_.remove(call);
+    call.answer_early(std::make_exception_ptr(Error(errc::timed_out)), Answered::timed_out, delivery);
+    leave_row(call, delivery);
+    call.release();
+  }
+}
+
+inline void Dispatcher::fail_waiting(errc error, Delivery& delivery) {
+  const auto exception = std::make_exception_ptr(Error(error));
+  window_.stop([&](Waiting& waiting, std::uint32_t items) {
+    Call& call = static_cast<Call&>(waiting);
+    Counters::add(core_.counters().left, items);
+    forget_deadline(call);
+    call.fail(exception, items, Answered::failed, delivery);
+  });
+}
+
+inline Running* Dispatcher::start(Time now) {
+  if (!window_.ready(now)) return nullptr;
+  if (idle_.empty()) idle_.push_back(workshop_->make());
+  Running& running = *idle_.back().release();
+  idle_.pop_back();
+  const auto departure = *window_.next(now, running.slices);
+  running.info = {++batches_, departure.partition, departure.items, departure.reason};
+  running.start(core_);
+  if (Call& last = static_cast<Call&>(*running.slices.back().call); last.left() > 0) {
+    last.add_reference();
+    running.split = &last;
+  }
+  if (deadlines_.first() != nullptr) {
+    for (const Slice& slice : running.slices) {
+      Call& call = static_cast<Call&>(*slice.call);
+      if (call.place == Deadline::absent) continue;
+      call.add_reference();
+      running.timed.push_back(&call);
+    }
+  }
+  Counters& counts = core_.counters();
+  Counters::add(counts.left, departure.items);
+  Counters::add(counts.batches, 1);
+  Counters::add(counts.batched, departure.items);
+  Counters::add(counts.running, 1);
+  Counters::add(counts.closed_by[static_cast<std::size_t>(departure.reason)], 1);
+  return &running;
+}
+
+inline void Dispatcher::finish(Running& running, Delivery& delivery) {
+  window_.release(running.info.partition);
+  core_.counters().running.fetch_sub(1);
+  letters_ += running.withdrawn();
+  if (running.kept()) --kept_;
+  if (Call* split = std::exchange(running.split, nullptr)) {
+    if (split->is_claimed()) leave_row(*split, delivery);
+    split->release();
+  }
+  for (Call* call : running.timed) {
+    if (call->is_claimed()) forget_deadline(*call);
+    call->release();
+  }
+  running.timed.clear();
+  // A handle that is still held will delete it.
+  if (running.release()) idle_.emplace_back(&running);
+}
+
+}  // namespace batching::detail

@@ -1,0 +1,156 @@
+// Intake: order, wake-ups and the strand's exclusiveness, first by hand, then with threads.
+// SPDX-License-Identifier: BSL-1.0
+
+#include <batching/detail/intake.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "catch.hpp"
+
+namespace {
+
+using batching::detail::Intake;
+using batching::detail::Mail;
+using Submitted = Intake::Submitted;
+
+struct Letter : Mail {
+  explicit Letter(int what = 0) noexcept : Mail(Kind::submission), number(what) {}
+  int number;
+};
+
+std::vector<int> numbers(Mail* mail) {
+  std::vector<int> numbers;
+  for (; mail != nullptr; mail = mail->next) numbers.push_back(static_cast<Letter*>(mail)->number);
+  return numbers;
+}
+
+}  // namespace
+
+TEST_CASE("a burst of submissions wakes the strand once and is read in order") {
+  Intake intake;
+  Letter letters[3] = {Letter(0), Letter(1), Letter(2)};
+  CHECK(intake.submit(letters[0], 1, false) == Submitted::wake);
+  CHECK(intake.submit(letters[1], 1, false) == Submitted::stored);
+  CHECK(intake.submit(letters[2], 1, false) == Submitted::stored);
+  REQUIRE(intake.enter());
+  CHECK(numbers(intake.take()) == std::vector{0, 1, 2});
+  CHECK(intake.leave(Intake::until_next));
+  CHECK(intake.submit(letters[0], 1, false) == Submitted::wake);
+}
+
+TEST_CASE("while the clock runs only the submission that fills the window wakes the strand") {
+  Intake intake;
+  Letter letters[4];
+  CHECK(intake.submit(letters[0], 1, false) == Submitted::wake);
+  REQUIRE(intake.enter());
+  (void)intake.take();
+  CHECK(intake.leave(4));  // one is read, three are lacking
+  CHECK(intake.submit(letters[1], 1, false) == Submitted::stored);
+  CHECK(intake.submit(letters[2], 5, false) == Submitted::wake);
+  CHECK(intake.submit(letters[3], 1, false) == Submitted::stored);
+}
+
+TEST_CASE("while every partition is busy only what is urgent wakes the strand") {
+  Intake intake;
+  Letter letters[3];
+  REQUIRE(intake.enter());
+  CHECK(intake.leave(Intake::until_urgent));
+  CHECK(intake.submit(letters[0], 1000, false) == Submitted::stored);
+  CHECK(intake.submit(letters[1], 1, true) == Submitted::wake);
+  CHECK(intake.submit(letters[2], 1, true) == Submitted::stored);
+}
+
+TEST_CASE("nobody leaves while there is urgent mail, or mail and a free partition") {
+  Intake intake;
+  Letter lazy;
+  Letter urgent;
+  REQUIRE(intake.enter());
+  CHECK(intake.submit(lazy, 1, false) == Submitted::stored);
+  CHECK_FALSE(intake.leave(Intake::until_next));
+  CHECK_FALSE(intake.leave(5));
+  CHECK_FALSE(intake.send(urgent));  // somebody is inside already
+  CHECK_FALSE(intake.leave(Intake::until_urgent));
+  CHECK(numbers(intake.take()).size() == 2);
+  CHECK(intake.leave(Intake::until_urgent));
+}
+
+TEST_CASE("one at a time is inside, and whoever comes second makes the first look again") {
+  Intake intake;
+  REQUIRE(intake.enter());
+  CHECK_FALSE(intake.enter());
+  CHECK_FALSE(intake.leave(Intake::until_next));
+  CHECK(intake.take() == nullptr);
+  CHECK(intake.leave(Intake::until_next));
+  Letter letter;
+  CHECK(intake.send(letter));
+}
+
+TEST_CASE("a wake-up that is on its way may be overtaken, and then finds nothing") {
+  Intake intake;
+  Letter letter;
+  CHECK(intake.submit(letter, 1, false) == Submitted::wake);
+  REQUIRE(intake.enter());  // a visitor
+  CHECK(numbers(intake.take()).size() == 1);
+  CHECK(intake.leave(Intake::until_next));
+  REQUIRE(intake.enter());  // the runner
+  CHECK(intake.take() == nullptr);
+}
+
+TEST_CASE("a closed intake refuses, keeps what it has, and still takes letters") {
+  Intake intake;
+  Letter letters[3];
+  CHECK(intake.submit(letters[0], 2, false) == Submitted::wake);
+  intake.close();
+  CHECK(intake.submit(letters[1], 3, false) == Submitted::refused);
+  CHECK(intake.accepted() == 2);
+  CHECK(intake.send(letters[2]));
+  CHECK(numbers(intake.take()).size() == 2);
+  CHECK(intake.is_closed());
+}
+
+TEST_CASE("with many producers nothing is lost, each one's order is kept and one thread at a time is inside") {
+  constexpr int producers = 3;
+  constexpr int each = 20'000;
+  constexpr std::uint64_t window = 7;
+  Intake intake;
+  std::vector<std::vector<std::unique_ptr<Letter>>> letters(producers);
+  for (int p = 0; p < producers; ++p) {
+    for (int i = 0; i < each; ++i)
+      letters[static_cast<std::size_t>(p)].push_back(std::make_unique<Letter>(p * each + i));
+  }
+
+  std::vector<int> next(producers, 0);
+  std::uint64_t read = 0;  // not atomic: the strand's
+  std::atomic<std::size_t> errors = 0;
+  std::atomic<bool> done = false;
+  const auto process = [&] {
+    do {
+      for (const int number : numbers(intake.take())) {
+        int& expected = next[static_cast<std::size_t>(number / each)];
+        if (number % each != expected++) ++errors;
+        ++read;
+      }
+      if (read == producers * each) done = true;
+      // As with a window that is never full: it asks to be woken by the item that fills it.
+    } while (!intake.leave((read / window + 1) * window));
+  };
+
+  std::vector<std::thread> threads;
+  for (int p = 0; p < producers; ++p) {
+    threads.emplace_back([&, p] {
+      for (const auto& letter : letters[static_cast<std::size_t>(p)]) {
+        if (intake.submit(*letter, 1, letter->number % 1000 == 0) == Submitted::wake && intake.enter()) process();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  // What is left has not filled a window: its clock would bring it here.
+  if (!done && intake.enter()) process();
+  CHECK(done);
+  CHECK(errors == 0);
+}

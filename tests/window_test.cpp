@@ -1,0 +1,510 @@
+// The window's decisions, told as stories and then checked against a plain model in every order of events.
+// SPDX-License-Identifier: BSL-1.0
+
+#include <batching/detail/window.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "catch.hpp"
+
+namespace {
+
+using namespace std::chrono_literals;
+using batching::CloseReason;
+using batching::Options;
+using batching::detail::never;
+using batching::detail::Slice;
+using batching::detail::Time;
+using batching::detail::Waiting;
+using batching::detail::Window;
+
+/// Calls that are told apart by their letter, and a window to put them into.
+struct Story {
+  explicit Story(const Options& options) : window(options) {}
+
+  Waiting& submit(std::uint32_t items, Time now) {
+    calls.push_back(std::make_unique<Waiting>());
+    calls.back()->size = items;
+    calls.back()->arrived = now;
+    window.submit(*calls.back());
+    return *calls.back();
+  }
+  /// The batch that leaves now, as "a0 a1 b0"; empty if none does.
+  std::string next(Time now) {
+    const auto departure = window.next(now, slices);
+    if (!departure) return "";
+    reason = departure->reason;
+    partition = departure->partition;
+    std::string text;
+    for (const Slice& slice : slices) {
+      const auto call = std::find_if(calls.begin(), calls.end(), [&](const auto& c) { return c.get() == slice.call; });
+      const char letter = static_cast<char>('a' + (call - calls.begin()));
+      for (std::uint32_t i = 0; i < slice.count; ++i) {
+        text += (text.empty() ? "" : " ") + std::string(1, letter) + std::to_string(slice.first + i);
+      }
+    }
+    return text;
+  }
+
+  Window window;
+  std::vector<std::unique_ptr<Waiting>> calls;
+  std::vector<Slice> slices;
+  CloseReason reason{};
+  std::size_t partition = 0;
+};
+
+}  // namespace
+
+TEST_CASE("a full window leaves at once, a lone item when its time has come") {
+  Story s({.batch_size = 2, .batch_timeout = 10ms});
+  s.submit(1, 0ms);
+  CHECK(s.next(0ms).empty());
+  CHECK(s.window.wake_at() == 10ms);
+  s.submit(1, 4ms);
+  CHECK(s.next(4ms) == "a0 b0");
+  CHECK(s.reason == CloseReason::size);
+  CHECK(s.window.wake_at() == never);
+  s.window.release(s.partition);
+  s.submit(1, 20ms);
+  CHECK(s.next(29ms).empty());
+  CHECK(s.next(30ms) == "c0");
+  CHECK(s.reason == CloseReason::timeout);
+}
+
+TEST_CASE("the clock runs from the first item, later ones do not restart it") {
+  Story s({.batch_size = 100, .batch_timeout = 50ms});
+  for (auto now = 0ms; now < 50ms; now += 2ms) {
+    s.submit(1, now);
+    CHECK(s.window.wake_at() == 50ms);
+    CHECK(s.next(now).empty());
+  }
+  CHECK_FALSE(s.next(50ms).empty());
+}
+
+TEST_CASE("a large call fills what is left of the open window and goes on in the next") {
+  Story s({.batch_size = 4, .batch_timeout = 10ms, .partitions = 3});
+  s.submit(1, 0ms);
+  s.submit(5, 3ms);
+  CHECK(s.next(3ms) == "a0 b0 b1 b2");
+  CHECK(s.next(3ms).empty());
+  CHECK(s.window.wake_at() == 13ms);
+  CHECK(s.next(13ms) == "b3 b4");
+}
+
+TEST_CASE("an expired window keeps growing while no partition is free") {
+  Story s({.batch_size = 3, .batch_timeout = 10ms});
+  s.submit(3, 0ms);
+  CHECK(s.next(0ms) == "a0 a1 a2");
+  s.submit(1, 1ms);
+  CHECK(s.next(50ms).empty());
+  CHECK(s.window.wake_at() == never);  // whoever frees the partition asks again
+  s.submit(1, 60ms);
+  s.window.release(s.partition);
+  CHECK(s.next(60ms) == "b0 c0");
+  CHECK(s.reason == CloseReason::timeout);
+}
+
+TEST_CASE("with no timeout a window leaves whenever a partition is free") {
+  Story s({.batch_size = 8, .batch_timeout = 0ns});
+  s.submit(1, 0ms);
+  CHECK(s.next(0ms) == "a0");
+  CHECK(s.reason == CloseReason::idle);
+  s.submit(1, 0ms);
+  s.submit(2, 0ms);
+  CHECK(s.next(0ms).empty());
+  s.window.release(s.partition);
+  CHECK(s.next(0ms) == "b0 c0 c1");
+}
+
+TEST_CASE("with the longest timeout there is no clock") {
+  Story s({.batch_size = 2, .batch_timeout = std::chrono::nanoseconds::max()});
+  s.submit(1, 5ms);
+  CHECK(s.window.wake_at() == never);
+  CHECK(s.next(never - 1ns).empty());
+  s.window.flush();
+  CHECK(s.next(5ms) == "a0");
+  CHECK(s.reason == CloseReason::flush);
+}
+
+TEST_CASE("a flush is a boundary: nobody who comes later travels with those before it") {
+  Story s({.batch_size = 4, .batch_timeout = 10ms});
+  s.submit(4, 0ms);
+  CHECK(s.next(0ms) == "a0 a1 a2 a3");
+  s.submit(2, 0ms);
+  s.window.flush();
+  s.window.flush();  // of nothing
+  s.submit(1, 1ms);
+  s.window.flush();
+  s.submit(1, 2ms);
+  for (const char* expected : {"b0 b1", "c0"}) {
+    s.window.release(s.partition);
+    CHECK(s.next(2ms) == expected);
+    CHECK(s.reason == CloseReason::flush);
+  }
+  s.window.release(s.partition);
+  CHECK(s.next(2ms).empty());
+  CHECK(s.window.wake_at() == 12ms);
+}
+
+TEST_CASE("exactly full closes as size, also when it was flushed") {
+  Story s({.batch_size = 2, .batch_timeout = 10ms});
+  s.submit(2, 0ms);
+  s.window.flush();
+  CHECK(s.next(0ms) == "a0 a1");
+  CHECK(s.reason == CloseReason::size);
+  s.window.release(s.partition);
+  s.submit(1, 0ms);
+  CHECK(s.next(0ms).empty());  // nothing is left of the flush
+}
+
+TEST_CASE("who withdraws leaves no gap, and the clock runs from the oldest who stays") {
+  Story s({.batch_size = 3, .batch_timeout = 50ms});
+  Waiting& a = s.submit(1, 0ms);
+  s.submit(1, 20ms);
+  CHECK(s.window.withdraw(a) == 1);
+  CHECK(s.window.withdraw(a) == 0);
+  CHECK(s.window.wake_at() == 70ms);
+  s.submit(1, 30ms);
+  CHECK(s.next(30ms).empty());
+  s.submit(1, 40ms);
+  CHECK(s.next(40ms) == "b0 c0 d0");
+}
+
+TEST_CASE("a call that was partly taken withdraws the rest only") {
+  Story s({.batch_size = 2, .batch_timeout = 50ms});
+  Waiting& a = s.submit(5, 0ms);
+  CHECK(s.next(0ms) == "a0 a1");
+  CHECK(s.window.withdraw(a) == 3);
+  CHECK(s.window.waiting() == 0);
+  s.window.release(s.partition);
+  CHECK(s.next(100ms).empty());
+}
+
+TEST_CASE("a flushed window stays flushed when its last call withdraws") {
+  Story s({.batch_size = 9, .batch_timeout = 50ms});
+  s.submit(1, 0ms);
+  Waiting& b = s.submit(1, 0ms);
+  s.window.flush();
+  s.submit(1, 0ms);
+  s.window.withdraw(b);
+  CHECK(s.next(0ms) == "a0");
+  CHECK(s.reason == CloseReason::flush);
+}
+
+TEST_CASE("stopping sends everybody home in order") {
+  Story s({.batch_size = 2, .batch_timeout = 50ms});
+  s.submit(3, 0ms);
+  CHECK(s.next(0ms) == "a0 a1");
+  s.submit(1, 0ms);
+  std::vector<std::uint32_t> left;
+  s.window.stop([&](Waiting&, std::uint32_t items) { left.push_back(items); });
+  CHECK(left == std::vector<std::uint32_t>{1, 1});
+  CHECK(s.window.waiting() == 0);
+  CHECK(s.window.running() == 1);
+}
+
+namespace {
+
+/// What the window should do, in the plainest terms: a list of items.
+class Model {
+ public:
+  struct Item {
+    std::size_t call;
+    Time arrived;
+    std::optional<CloseReason> sealed{};
+  };
+
+  explicit Model(const Options& options) : options_(options) {}
+
+  void submit(std::size_t call, std::uint32_t items, Time now) { waiting.insert(waiting.end(), items, {call, now}); }
+  void withdraw(std::size_t call) {
+    for (std::size_t i = waiting.size(); i-- > 0;) {
+      if (waiting[i].call != call) continue;
+      if (waiting[i].sealed && i > 0 && !waiting[i - 1].sealed) waiting[i - 1].sealed = waiting[i].sealed;
+      waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+  }
+  void seal(CloseReason reason) {
+    if (!waiting.empty() && !waiting.back().sealed) waiting.back().sealed = reason;
+  }
+
+  /// The first window: up to a seal or a full batch, and why it may leave at `now`, if it may.
+  struct First {
+    std::size_t items = 0;
+    std::optional<CloseReason> reason{};
+  };
+  [[nodiscard]] First first(Time now) const {
+    First window;
+    for (const Item& item : waiting) {
+      ++window.items;
+      if (window.items == options_.batch_size) window.reason = CloseReason::size;
+      if (!window.reason && item.sealed) window.reason = item.sealed;
+      if (window.reason) return window;
+    }
+    if (window.items > 0 && options_.batch_timeout == 0ns) window.reason = CloseReason::idle;
+    if (window.items > 0 && options_.batch_timeout > 0ns && due() <= now) window.reason = CloseReason::timeout;
+    return window;
+  }
+  [[nodiscard]] Time due() const {
+    if (waiting.empty() || options_.batch_timeout == std::chrono::nanoseconds::max()) return never;
+    return waiting.front().arrived + options_.batch_timeout;
+  }
+
+  std::vector<Item> waiting;
+
+ private:
+  Options options_;
+};
+
+enum class Event {
+  submit_1,
+  submit_2,
+  submit_many,  // one more than fit into a batch
+  time_passes,
+  oldest_done,
+  newest_done,
+  oldest_fails,  // what still waits of the call that was split is withdrawn
+  cancel_oldest,
+  cancel_newest,
+  flush,
+  close,
+  stop,
+};
+constexpr int events = 12;
+
+/// The window and the model side by side, and a shell around them like the engine: it starts whatever can start.
+class Pair {
+ public:
+  explicit Pair(const Options& options) : options_(options), window_(options), model_(options) {}
+
+  /// False if the event cannot happen now.
+  bool happen(Event event) {
+    switch (event) {
+      case Event::submit_1:
+        return submit(1);
+      case Event::submit_2:
+        return submit(2);
+      case Event::submit_many:
+        return submit(static_cast<std::uint32_t>(options_.batch_size + 1));
+      case Event::time_passes:
+        now_ += 1ms;
+        return true;
+      case Event::oldest_done:
+        return done(0, false);
+      case Event::newest_done:
+        return running_.size() > 1 && done(running_.size() - 1, false);
+      case Event::oldest_fails:
+        return done(0, true);
+      case Event::cancel_oldest:
+        return !model_.waiting.empty() && withdraw(model_.waiting.front().call);
+      case Event::cancel_newest:
+        return !model_.waiting.empty() && withdraw(model_.waiting.back().call);
+      case Event::flush:
+        if (closed_ || model_.waiting.empty()) return false;
+        window_.flush();
+        model_.seal(CloseReason::flush);
+        return true;
+      case Event::close:
+        if (closed_) return false;
+        closed_ = true;
+        window_.close();
+        model_.seal(CloseReason::close);
+        return true;
+      case Event::stop: {
+        if (model_.waiting.empty()) return false;
+        closed_ = true;
+        std::size_t items = 0;
+        window_.stop([&](Waiting& call, std::uint32_t left) {
+          items += left;
+          // In order, each once.
+          if (model_.waiting.empty() || &call != calls_[model_.waiting.front().call].get()) fail("stop: order");
+          model_.withdraw(model_.waiting.front().call);
+        });
+        if (!model_.waiting.empty()) fail("stop: somebody stayed");
+        answered_ += items;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /// Starts what can start, and compares everything there is to see.
+  void check() {
+    for (;;) {
+      const Model::First first = model_.first(now_);
+      const bool expected = first.reason.has_value() && running_.size() < options_.partitions;
+      if (window_.ready(now_) != expected) return fail("ready");
+      const auto departure = window_.next(now_, slices_);
+      if (departure.has_value() != expected) return fail("next");
+      if (!departure) break;
+      if (departure->items != first.items || departure->reason != *first.reason) return fail("items or reason");
+      Batch batch{departure->partition, slices_};
+      for (const Batch& other : running_) {
+        if (other.partition == batch.partition) return fail("partition taken twice");
+      }
+      if (batch.partition >= options_.partitions) return fail("no such partition");
+      std::size_t items = 0;
+      for (const Slice& slice : slices_) {
+        for (std::uint32_t i = 0; i < slice.count; ++i, ++items) {
+          // First in, first out, each item once and in its place.
+          const Model::Item& item = model_.waiting[items];
+          if (calls_[item.call].get() != slice.call) return fail("order");
+          if (started_[item.call]++ != slice.first + i) return fail("index");
+        }
+      }
+      if (items != departure->items) return fail("slices");
+      model_.waiting.erase(model_.waiting.begin(), model_.waiting.begin() + static_cast<std::ptrdiff_t>(items));
+      running_.push_back(std::move(batch));
+    }
+    if (window_.waiting() != model_.waiting.size()) return fail("waiting");
+    if (window_.running() != running_.size() || running_.size() > options_.partitions) return fail("running");
+    if (window_.busy() != (running_.size() == options_.partitions)) return fail("busy");
+    // Nothing is ready any more: a clock is armed exactly when somebody waits for time alone.
+    const bool clock = running_.size() < options_.partitions && options_.batch_timeout > 0ns;
+    if (window_.wake_at() != (clock ? model_.due() : never)) return fail("clock");
+    std::size_t running = 0;
+    for (const Batch& batch : running_) running += batch.items();
+    if (submitted_ != model_.waiting.size() + running + answered_) return fail("lost or twice");
+  }
+
+  /// Lets everything end: close, then each batch.
+  void drain() {
+    (void)happen(Event::close);
+    check();
+    while (!running_.empty()) {
+      (void)done(0, false);
+      check();
+    }
+    if (submitted_ != answered_) fail("not everybody was answered");
+  }
+
+  [[nodiscard]] const std::string& error() const { return error_; }
+
+ private:
+  struct Batch {
+    std::size_t partition;
+    std::vector<Slice> slices;
+    [[nodiscard]] std::size_t items() const {
+      std::size_t items = 0;
+      for (const Slice& slice : slices) items += slice.count;
+      return items;
+    }
+  };
+
+  bool submit(std::uint32_t items) {
+    if (closed_) return false;
+    calls_.push_back(std::make_unique<Waiting>());
+    calls_.back()->size = items;
+    calls_.back()->arrived = now_;
+    started_.push_back(0);
+    window_.submit(*calls_.back());
+    model_.submit(calls_.size() - 1, items, now_);
+    submitted_ += items;
+    return true;
+  }
+  bool withdraw(std::size_t call) {
+    const std::size_t before = model_.waiting.size();
+    model_.withdraw(call);
+    if (window_.withdraw(*calls_[call]) != before - model_.waiting.size()) fail("withdraw");
+    answered_ += before - model_.waiting.size();
+    return true;
+  }
+  bool done(std::size_t index, bool failed) {
+    if (running_.size() <= index) return false;
+    const Batch batch = running_[index];
+    running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
+    window_.release(batch.partition);
+    answered_ += batch.items();
+    if (failed) {
+      const auto split = std::find_if(calls_.begin(), calls_.end(),
+                                      [&](const auto& call) { return call.get() == batch.slices.back().call; });
+      withdraw(static_cast<std::size_t>(split - calls_.begin()));
+    }
+    return true;
+  }
+  void fail(const std::string& what) {
+    if (error_.empty()) error_ = what;
+  }
+
+  Options options_;
+  Window window_;
+  Model model_;
+  Time now_ = 0ms;
+  std::vector<std::unique_ptr<Waiting>> calls_;
+  std::vector<std::uint32_t> started_;  // items of each call
+  std::vector<Batch> running_;
+  std::vector<Slice> slices_;
+  std::size_t submitted_ = 0;
+  std::size_t answered_ = 0;
+  bool closed_ = false;
+  std::string error_;
+};
+
+/// Every sequence of `depth` events. Returns how many there were; stops at the first that goes wrong.
+class Everything {
+ public:
+  Everything(const Options& options, std::size_t depth) : options_(options), depth_(depth) {}
+
+  std::size_t run() {
+    std::vector<Event> story;
+    extend(story);
+    return stories_;
+  }
+  [[nodiscard]] const std::string& error() const { return error_; }
+
+ private:
+  void extend(std::vector<Event>& story) {
+    for (int event = 0; event < events && error_.empty(); ++event) {
+      story.push_back(static_cast<Event>(event));
+      if (replay(story) && story.size() < depth_) extend(story);
+      story.pop_back();
+    }
+  }
+  /// False if the story makes no sense: its last event cannot happen there.
+  bool replay(const std::vector<Event>& story) {
+    Pair pair(options_);
+    for (const Event event : story) {
+      if (!pair.happen(event)) return false;
+      pair.check();
+    }
+    ++stories_;
+    pair.drain();
+    if (pair.error().empty()) return true;
+    error_ = pair.error() + " after";
+    for (const Event event : story) error_ += " " + std::to_string(static_cast<int>(event));
+    return false;
+  }
+
+  Options options_;
+  std::size_t depth_;
+  std::size_t stories_ = 0;
+  std::string error_;
+};
+
+}  // namespace
+
+TEST_CASE("in every order of events nothing is lost, doubled, out of order or without a clock") {
+  std::size_t stories = 0;
+  for (const auto timeout : {0ns, std::chrono::nanoseconds(2ms), std::chrono::nanoseconds::max()}) {
+    for (const std::size_t batch_size : {1U, 2U, 3U}) {
+      for (const std::size_t partitions : {1U, 2U}) {
+        // Two events deeper where most can happen.
+        const std::size_t depth = timeout == 2ms && batch_size == 2 ? 6 : 5;
+        Everything everything({.batch_size = batch_size, .batch_timeout = timeout, .partitions = partitions}, depth);
+        stories += everything.run();
+        INFO("batch_size " << batch_size << ", partitions " << partitions << ", timeout " << timeout.count());
+        REQUIRE(everything.error() == "");
+      }
+    }
+  }
+  CHECK(stories > 500'000);
+}
