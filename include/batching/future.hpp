@@ -54,7 +54,8 @@ class Future {
 
   template <class Rep, class Period>
   std::future_status wait_for(const std::chrono::duration<Rep, Period>& duration) const {
-    return wait_until_steady(after(duration));
+    if (answer_ != nullptr && answer_->ready()) return std::future_status::ready;
+    return wait_until_steady(duration > duration.zero() ? after(duration) : Steady::time_point::min());
   }
 
   template <class Clock, class Duration>
@@ -90,7 +91,7 @@ class Future {
   std::future_status wait_until_steady(Steady::time_point limit) const {
     if (answer_ == nullptr) throw std::future_error(std::future_errc::no_state);
     if (answer_->ready()) return std::future_status::ready;
-    if (limit <= Steady::now()) return std::future_status::timeout;
+    if (limit == Steady::time_point::min()) return std::future_status::timeout;  // does not block
     if (detail::Inside::any(&answer_->core())) {
       throw Error(errc::would_deadlock,
                   "batching::Future: wait inside the same batcher's batch function, handler or pool");

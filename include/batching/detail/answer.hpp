@@ -21,7 +21,7 @@ namespace batching::detail {
 template <class T>
 class FutureAnswer : public Call {
  public:
-  FutureAnswer(Core& core, std::size_t size) noexcept : Call(core, size, true, 2) {}
+  FutureAnswer(Core& core, std::size_t items) noexcept : Call(core, items, true, 2) {}
 
   [[nodiscard]] bool ready() const noexcept { return (word_.load(std::memory_order_acquire) & visible) != 0; }
 
@@ -74,8 +74,8 @@ class FutureAnswer : public Call {
 template <class T, class Handler>
 class HandlerAnswer : public Call, public Completion {
  public:
-  HandlerAnswer(Core& core, std::size_t size, bool shared, Handler&& handler)
-      : Call(core, size, shared, 1), holder_(std::move(handler), core.executor()) {}
+  HandlerAnswer(Core& core, std::size_t items, bool shared, Handler&& handler)
+      : Call(core, items, shared, 1), holder_(std::move(handler), core.executor()) {}
 
   /// Lets the handler's cancellation slot cancel this call.
   void connect_slot() {

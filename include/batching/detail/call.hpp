@@ -33,9 +33,9 @@ struct Withdrawal : Mail {
 ///   - a future's, a cancellation slot's, a completion's, a letter's, a deadline's.
 class Call : public Waiting, public Deadline, public Submission, public Withdrawal {
  public:
-  Call(Core& core, std::size_t size, bool shared, std::uint32_t references) noexcept
+  Call(Core& core, std::size_t items, bool shared, std::uint32_t references) noexcept
       : core_(core), word_(references * reference), shared_(shared) {
-    Waiting::size = static_cast<std::uint32_t>(size);
+    Waiting::size = static_cast<std::uint32_t>(items);
   }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;

@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -41,6 +42,7 @@ class Engine final : public Core {
   Engine(net::any_io_executor executor, bool owns_pool, std::shared_ptr<Workshop> workshop, const Options& options)
       : Core(std::move(executor), owns_pool),
         timed_(Window::timed(options)),
+        intake_(options.batch_size),
         dispatcher_(*this, std::move(workshop), options),
         alarm_(this->executor()) {}
   Engine(const Engine&) = delete;
@@ -56,9 +58,13 @@ class Engine final : public Core {
 
   /// Takes the call in; false if the batcher is closed.
   [[nodiscard]] bool submit(Call& call, const std::optional<std::chrono::nanoseconds>& timeout) {
-    if (timed_ || timeout) call.arrived = Inside::time(this, Alarm<Clock>::now);
+    const auto stamp = [&]() noexcept { call.arrived = Alarm<Clock>::now(); };
+    // A clock that is cheap to read, a test's most likely, is read every time.
+    if (timeout || (timed_ && !std::is_same_v<Clock, std::chrono::steady_clock>)) stamp();
     if (timeout) call.deadline = later(call.arrived, *timeout);
-    switch (intake_.submit(static_cast<Submission&>(call), call.Waiting::size, timeout.has_value())) {
+    switch (intake_.submit(static_cast<Submission&>(call), call.Waiting::size, timeout.has_value(), [&]() noexcept {
+      if (timed_ && call.arrived == Waiting::unknown) stamp();
+    })) {
       case Intake::Submitted::refused:
         return false;
       case Intake::Submitted::wake:
@@ -122,7 +128,7 @@ class Engine final : public Core {
   /// A letter with an order, and whether it has been carried out.
   class Order final : public Mail {
    public:
-    explicit Order(Kind kind) noexcept : Mail(kind) {}
+    explicit Order(Kind what) noexcept : Mail(what) {}
     void wait() noexcept {
       // On the strand already (a destructor of the user's, most likely): it will be read when this returns.
       while (!on_strand() && done_.load() == 0) park(done_, 0, no_limit);
@@ -158,9 +164,8 @@ class Engine final : public Core {
   /// Runs a batch on this thread, off the strand.
   void run(Running* batch) {
     if (batch == nullptr) return;
-    Inside inside(this);
+    const Inside inside(this);
     batch->run();
-    inside.stop_clock();
     batch->delivery().hand_over(*this, true);
     batch->returned();
   }
@@ -181,6 +186,7 @@ class Engine final : public Core {
   Alarm<Clock> alarm_;
   std::vector<Closing*> closings_;
   std::uint64_t read_ = 0;  // items whose submission has been read
+  Time last_arrived_{};     // of the last of them
   bool closed_ = false;
   /// While somebody waits, nobody else may be there to keep this alive and the executor at work.
   std::shared_ptr<Engine> itself_;
@@ -214,7 +220,7 @@ Running* Engine<Clock>::process(Role role) {
     } else if (window.waiting() == 0 && window.running() == 0) {
       alarm_.cancel();
     }
-    if (intake_.leave(wake_at(now))) break;
+    if (intake_.leave(wake_at(now), read_ + window.lacking_behind() + 1)) break;
   } while (true);
   strand_of_this_thread_ = outer;
   delivery.hand_over(*this, false);
@@ -227,6 +233,9 @@ void Engine<Clock>::read(Mail& mail, Delivery& delivery) {
     case Mail::Kind::submission: {
       Call& call = static_cast<Call&>(static_cast<Submission&>(mail));
       read_ += call.Waiting::size;
+      // Without a time of its own it came together with the one before, or after: that can only hurry it.
+      if (call.arrived == Waiting::unknown) call.arrived = last_arrived_;
+      last_arrived_ = call.arrived;
       return dispatcher_.accept(call);
     }
     case Mail::Kind::withdrawal:

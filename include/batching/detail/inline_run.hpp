@@ -26,13 +26,13 @@ class Aside final : public Core {
 /// Runs one batch of these inputs and waits for its answers, wherever the function gives them.
 template <class In, class Out>
 Many<Out> run_inline(const Core& core, BatchFunction<In, Out>& function, Array<In>&& inputs, std::size_t place) {
-  using Call = ManyCall<In, Out, FutureAnswer<Many<Out>>>;
+  using CallOf = ManyCall<In, Out, FutureAnswer<Many<Out>>>;
   const auto lock = function.lock_inline();
   const auto aside = std::make_shared<Aside>(core);
   const std::size_t size = inputs.size();
   auto batch = std::make_unique<BatchState<In, Out>>(function);
   batch->slices.push_back({nullptr, 0, static_cast<std::uint32_t>(size)});
-  auto* call = create<Call>(RecyclingAllocator<void>(), std::move(inputs), *aside, size);
+  auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(inputs), *aside, size);
   Future<Many<Out>> future(*call);
   batch->slices.front().call = call;
   batch->info = {0, place, size, CloseReason::size};

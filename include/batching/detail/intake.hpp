@@ -37,11 +37,18 @@ class Intake {
  public:
   enum class Submitted { refused, stored, wake };
 
+  explicit Intake(std::uint64_t window = 1) noexcept : window_(window) {}
+
   /// Leaves a submission of so many items. `urgent`: the strand must look at it although it is parked. `wake`: it is
   /// for the caller to schedule somebody who calls `enter`. Any thread.
-  [[nodiscard]] Submitted submit(Mail& mail, std::uint64_t items, bool urgent) noexcept {
+  ///
+  /// `stamp()` is called, before, if the time of this submission may matter: it is the first since the strand took its
+  /// mail, or has the item that opens a window. (A reading of the clock costs as much as all the rest of this.)
+  template <class Stamp>
+  [[nodiscard]] Submitted submit(Mail& mail, std::uint64_t items, bool urgent, Stamp stamp) noexcept {
     if ((word_.load() & closed) != 0) return Submitted::refused;
     const std::uint64_t ticket = accepted_.fetch_add(items) + items;
+    bool stamped = false;
     std::uintptr_t old = word_.load();
     for (;;) {
       if ((old & closed) != 0) {
@@ -49,6 +56,10 @@ class Intake {
         return Submitted::refused;
       }
       mail.next = list(old);
+      if (!stamped && (opens(ticket) || mail.next == nullptr)) {
+        stamp();
+        stamped = true;
+      }
       const bool wake = status(old) == idle || (status(old) == parked && (urgent || fills(ticket, items)));
       const std::uintptr_t next =
           address(mail) | (old & urgent_bit) | (urgent ? urgent_bit : 0) | (wake ? scheduled : status(old));
@@ -91,9 +102,11 @@ class Intake {
   static constexpr std::uint64_t until_next = 0;                                            // the very next one
   static constexpr std::uint64_t until_urgent = std::numeric_limits<std::uint64_t>::max();  // however many
 
-  /// Steps outside, to be woken by the submission of the `until`th item. False: there is mail, still inside.
-  [[nodiscard]] bool leave(std::uint64_t until) noexcept {
+  /// Steps outside, to be woken by the submission of the `until`th item; the `opener`th is the next that opens a
+  /// window. False: there is mail, still inside.
+  [[nodiscard]] bool leave(std::uint64_t until, std::uint64_t opener = 0) noexcept {
     wake_at_.store(until);
+    opener_.store(opener, std::memory_order_relaxed);
     // Tickets are drawn before the push: the one that fills the window may be pushed before those that came before it,
     // and nobody would wake the strand for them. So once such a ticket is out, every push wakes.
     const std::uintptr_t rest = until != until_next && accepted_.load() < until ? parked : idle;
@@ -130,9 +143,19 @@ class Intake {
     return ticket >= at && ticket - items < at;
   }
 
+  /// Has this submission an item that opens a window? In doubt it has.
+  bool opens(std::uint64_t ticket) noexcept {
+    const std::uint64_t opener = opener_.load(std::memory_order_relaxed);
+    if (ticket < opener) return false;
+    opener_.store(opener + ((ticket - opener) / window_ + 1) * window_, std::memory_order_relaxed);
+    return true;
+  }
+
+  const std::uint64_t window_;  // items
   std::atomic<std::uintptr_t> word_ = idle;
   std::atomic<std::uint64_t> accepted_ = 0;
   std::atomic<std::uint64_t> wake_at_ = until_next;
+  std::atomic<std::uint64_t> opener_ = 0;
 };
 
 }  // namespace batching::detail

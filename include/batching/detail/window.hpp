@@ -28,9 +28,11 @@ inline constexpr Time never = Time::max();
 /// What the window knows of a submission: how many items, since when, and its place in the row. One per call, not per
 /// item; the call's owner keeps it alive and in place while it waits.
 struct Waiting {
+  static constexpr Time unknown = Time::min();
+
   Waiting* before = nullptr;
   Waiting* behind = nullptr;
-  Time arrived{};
+  Time arrived = unknown;
   std::uint32_t size = 1;   // items
   std::uint32_t taken = 0;  // items that have left, in a batch or otherwise
   /// Set on the last call of a window that was closed by hand: nobody behind it travels with it.
@@ -151,6 +153,11 @@ class Window {
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
   /// Items that the open window lacks to be full.
   [[nodiscard]] std::size_t lacking() const noexcept { return batch_size_ - std::min(waiting_, batch_size_); }
+  /// Items that the window at the end of the row lacks to be full; 0 if the next item opens one.
+  [[nodiscard]] std::size_t lacking_behind() const noexcept {
+    const std::size_t items = waiting_ % batch_size_;
+    return items == 0 ? 0 : batch_size_ - items;
+  }
   /// Batches that run.
   [[nodiscard]] std::size_t running() const noexcept { return partitions_ - free_.size(); }
   /// Is every partition taken?
