@@ -123,6 +123,10 @@ net::awaitable<void> drive(net::awaitable<R> work, Batch<In, Out> batch,
     batch.fail(std::current_exception());
   }
 }
+/// The end of a driven coroutine, which lets nothing out.
+struct AllHandled {
+  void operator()(const std::exception_ptr&) const noexcept {}
+};
 #endif
 
 /// Calls a user's function object of whatever shape for one batch.
@@ -173,7 +177,7 @@ void run_batch_function(F& function, BatchState<In, Out>& batch) {
 #ifdef BATCHING_HAS_COROUTINES
       Returned work = call();
       net::co_spawn(batch.core().executor(), drive(std::move(work), Batch<In, Out>(batch), std::move(context)),
-                    [](const std::exception_ptr&) {});
+                    AllHandled());
 #endif
     } else if constexpr (std::is_void_v<Returned>) {
       call();

@@ -140,7 +140,12 @@ struct BatcherCore {
       : workshop(make_workshop(std::forward<F>(batch_function), with)), options(with) {
     pool = std::make_shared<Pool>(options.partitions);
     make_engine(pool->get_executor());
-    pool->start(options.partitions, engine.get());
+    try {
+      pool->start(options.partitions, engine.get());
+    } catch (...) {
+      pool->leave(true);
+      throw;
+    }
   }
   template <class F>
   BatcherCore(const net::any_io_executor& executor, F&& batch_function, const Options& with)

@@ -130,6 +130,7 @@ class BatchState final : public Running {
     } catch (...) {
       if (owned_) fail_rest(std::current_exception());
     }
+    if (!handle_core_) forget_items();
   }
 
   /// The inputs, moved into an array of this batch; or, where the whole batch is of one call, that call's own.
@@ -229,6 +230,7 @@ class BatchState final : public Running {
   /// The handle is gone.
   void unshare() noexcept {
     const std::shared_ptr<Core> core = std::move(handle_core_);
+    forget_items();
     if (release()) delete this;
   }
   [[nodiscard]] bool all_answered() const noexcept {
@@ -253,6 +255,11 @@ class BatchState final : public Running {
   }
 
  private:
+  /// What users put in does not outlive the batch, although this object is used again.
+  void forget_items() noexcept {
+    gathered_.clear();
+    outputs_.clear();
+  }
   static Call& call(const Slice& slice) noexcept { return static_cast<Call&>(*slice.call); }
 
   BatchFunction<In, Out>& function_;
