@@ -3,13 +3,13 @@
 
 #define BATCHING_NO_FUTEX
 
+#include <batching/batching.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <future>
 #include <thread>
 #include <vector>
-
-#include <batching/batching.hpp>
 
 #include "catch.hpp"
 

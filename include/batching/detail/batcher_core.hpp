@@ -65,7 +65,7 @@ template <class T>
 template <class In, class Range>
 [[nodiscard]] Array<In> to_array(Range&& range) {
   if constexpr (std::same_as<Range, Array<In>>) {
-    return std::move(range);
+    return std::forward<Range>(range);
   } else {
     Array<In> inputs;
     if constexpr (std::ranges::sized_range<Range>) inputs.reserve(static_cast<std::size_t>(std::ranges::size(range)));
@@ -111,7 +111,7 @@ void launch(Call& call, Engine<Clock>& engine, const CallOptions& call_options) 
 
 /// Builds a call around a completion handler and launches it.
 template <class CallOf, class Input, class Clock, class Handler>
-void launch_async(Handler&& handler, Input&& input, std::size_t size, Engine<Clock>& engine,
+void launch_async(Handler handler, Input input, std::size_t size, Engine<Clock>& engine,
                   const CallOptions& call_options) {
   const bool has_slot = CallOf::has_slot(handler);
   // One item and no way to cancel or to time out: nobody but the batch that runs it will ever look at the call.
@@ -193,8 +193,8 @@ struct BatcherCore {
         []<class Handler>(Handler&& handler, Engine<Clock>* to, Array<In> items, CallOptions with) {
           using CallOf = ManyCall<In, Out, HandlerAnswer<Outs, std::decay_t<Handler>>>;
           const std::size_t size = items.size();
-          auto kept = std::decay_t<Handler>(std::forward<Handler>(handler));
-          launch_async<CallOf>(std::move(kept), std::move(items), size, *to, with);
+          launch_async<CallOf>(std::decay_t<Handler>(std::forward<Handler>(handler)), std::move(items), size, *to,
+                               with);
         },
         token, engine.get(), std::move(inputs), call_options);
   }

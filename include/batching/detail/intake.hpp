@@ -135,7 +135,9 @@ class Intake {
   static constexpr std::uintptr_t closed = 8;
 
   static std::uintptr_t status(std::uintptr_t word) noexcept { return word & status_bits; }
-  static Mail* list(std::uintptr_t word) noexcept { return reinterpret_cast<Mail*>(word & ~std::uintptr_t{15}); }
+  static Mail* list(std::uintptr_t word) noexcept {
+    return reinterpret_cast<Mail*>(word & ~std::uintptr_t{15});  // NOLINT(performance-no-int-to-ptr): it was one
+  }
   static std::uintptr_t address(Mail& mail) noexcept { return reinterpret_cast<std::uintptr_t>(&mail); }
 
   bool fills(std::uint64_t ticket, std::uint64_t items) const noexcept {

@@ -22,45 +22,39 @@ using Stored = std::conditional_t<std::is_void_v<Out>, Nothing, Out>;
 template <class Out>
 using Many = std::conditional_t<std::is_void_v<Out>, void, std::vector<Stored<Out>>>;
 
-/// `std::vector`, but contiguous for `bool` as well; just what is needed here.
-template <class T>
-struct ArrayOf {
-  using type = std::vector<T>;
-};
-template <>
-struct ArrayOf<bool> {
-  class type {
-   public:
-    type() = default;
-    explicit type(std::size_t size) { resize(size); }
-    [[nodiscard]] bool* data() noexcept { return items_.get(); }
-    [[nodiscard]] std::size_t size() const noexcept { return size_; }
-    void clear() noexcept { size_ = 0; }
-    void reserve(std::size_t capacity) {
-      if (capacity <= capacity_) return;
-      auto items = std::make_unique<bool[]>(capacity);
-      for (std::size_t i = 0; i < size_; ++i) items[i] = items_[i];
-      items_ = std::move(items);
-      capacity_ = capacity;
-    }
-    void resize(std::size_t size) {
-      reserve(size);
-      for (std::size_t i = size_; i < size; ++i) items_[i] = false;
-      size_ = size;
-    }
-    void push_back(bool item) {
-      if (size_ == capacity_) reserve(size_ == 0 ? 8 : 2 * size_);
-      items_[size_++] = item;
-    }
+/// Contiguous, unlike `std::vector<bool>`; just what is needed here.
+class BoolArray {
+ public:
+  BoolArray() = default;
+  explicit BoolArray(std::size_t size) { resize(size); }
+  [[nodiscard]] bool* data() noexcept { return items_.get(); }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  void clear() noexcept { size_ = 0; }
+  void reserve(std::size_t capacity) {
+    if (capacity <= capacity_) return;
+    auto items = std::make_unique<bool[]>(capacity);
+    for (std::size_t i = 0; i < size_; ++i) items[i] = items_[i];
+    items_ = std::move(items);
+    capacity_ = capacity;
+  }
+  void resize(std::size_t size) {
+    reserve(size);
+    for (std::size_t i = size_; i < size; ++i) items_[i] = false;
+    size_ = size;
+  }
+  void push_back(bool item) {
+    if (size_ == capacity_) reserve(size_ == 0 ? 8 : 2 * size_);
+    items_[size_++] = item;
+  }
 
-   private:
-    std::unique_ptr<bool[]> items_;
-    std::size_t size_ = 0;
-    std::size_t capacity_ = 0;
-  };
+ private:
+  std::unique_ptr<bool[]> items_;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
 };
+
 template <class T>
-using Array = typename ArrayOf<T>::type;
+using Array = std::conditional_t<std::is_same_v<T, bool>, BoolArray, std::vector<T>>;
 
 /// The outputs of a call of many items, which may come from several batches at once: each slice writes its own
 /// elements, `take` makes the vector.
