@@ -108,7 +108,7 @@ class HandlerAnswer : public Call, public Completion {
   void discard() noexcept final {
     holder_.clear_slot();
     // Not left to the last reference: the handler may own what holds that.
-    { const HandlerHolder<Handler> holder(std::move(holder_)); }
+    { [[maybe_unused]] const HandlerHolder<Handler> holder(std::move(holder_)); }
     this->release();
   }
   [[nodiscard]] bool home() const noexcept final { return holder_.home(); }
