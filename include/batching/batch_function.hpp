@@ -4,6 +4,7 @@
 
 #include <batching/batch.hpp>
 #include <batching/detail/asio.hpp>
+#include <batching/detail/inside_executor.hpp>
 #include <batching/detail/shapes.hpp>
 #include <batching/result.hpp>
 
@@ -135,15 +136,19 @@ void run_batch_function(F& function, BatchState<In, Out>& batch) {
   constexpr Shape shape = shape_of<F, In, Out>();
   if constexpr (shape == Shape::batch) {
     (void)batch.gather(false);
-    const typename BatchState<In, Out>::InFunction in_function(batch);
     std::exception_ptr error;
-    try {
-      std::invoke(function, Batch<In, Out>(batch));
-    } catch (...) {
-      error = std::current_exception();
+    bool dropped = false;
+    {
+      const typename BatchState<In, Out>::InFunction in_function(batch);
+      try {
+        std::invoke(function, Batch<In, Out>(batch));
+      } catch (...) {
+        error = std::current_exception();
+      }
+      dropped = in_function.dropped();
     }
     // A handle that went down with an exception leaves the others to hear of that, not of its end.
-    if (error || in_function.dropped()) Batch<In, Out>::again(batch, in_function.dropped()).fail(error);
+    if (error || dropped) Batch<In, Out>::again(batch, dropped).fail(error);
   } else if constexpr (shape == Shape::in_place || shape == Shape::in_place_context) {
     const auto inputs = batch.gather(true);
     const auto outputs = batch.outputs();
@@ -176,8 +181,9 @@ void run_batch_function(F& function, BatchState<In, Out>& batch) {
     if constexpr (Awaited<Returned>::is_awaitable) {
 #ifdef BATCHING_HAS_COROUTINES
       Returned work = call();
-      net::co_spawn(batch.core().executor(), drive(std::move(work), Batch<In, Out>(batch), std::move(context)),
-                    AllHandled());
+      batch.drive();
+      net::co_spawn(net::any_io_executor(InsideExecutor(batch.core().executor(), &batch.core())),
+                    drive(std::move(work), Batch<In, Out>(batch), std::move(context)), AllHandled());
 #endif
     } else if constexpr (std::is_void_v<Returned>) {
       call();

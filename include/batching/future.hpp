@@ -55,20 +55,20 @@ class Future {
   template <class Rep, class Period>
   std::future_status wait_for(const std::chrono::duration<Rep, Period>& duration) const {
     if (answer_ != nullptr && answer_->ready()) return std::future_status::ready;
-    return wait_until_steady(duration > duration.zero() ? after(duration) : Steady::time_point::min());
+    return wait_until_steady(duration > duration.zero() ? after(duration) : at_once);
   }
 
   template <class Clock, class Duration>
   std::future_status wait_until(const std::chrono::time_point<Clock, Duration>& time) const {
-    if constexpr (std::is_same_v<Clock, std::chrono::steady_clock>) {
-      return wait_for(time - Clock::now());
-    } else {
-      // Another clock may be set: look at it again each time.
-      for (;;) {
-        const auto left = time - Clock::now();
-        const auto status = wait_for(left);
-        if (status == std::future_status::ready || Clock::now() >= time) return status;
-      }
+    // Another clock may be set while this sleeps, so it is looked at again; and far away only floating point can tell
+    // the difference without overflowing.
+    using Hour = std::chrono::hours;
+    for (;;) {
+      const auto left = seconds(time.time_since_epoch()) - seconds(Clock::now().time_since_epoch());
+      const bool near = left < Hour(1) && left > Hour(-1);
+      const auto status = near ? wait_for(time - Clock::now()) : left < Hour(0) ? wait_for(Hour(0)) : wait_for(Hour(1));
+      if (status == std::future_status::ready) return status;
+      if (near ? Clock::now() >= time : left < Hour(0)) return status;
     }
   }
 
@@ -79,19 +79,23 @@ class Future {
 
  private:
   using Steady = std::chrono::steady_clock;
+  static constexpr auto at_once = Steady::time_point::min();
 
+  template <class Rep, class Period>
+  static std::chrono::duration<double> seconds(const std::chrono::duration<Rep, Period>& duration) {
+    return duration;
+  }
   template <class Rep, class Period>
   static Steady::time_point after(const std::chrono::duration<Rep, Period>& duration) {
     const auto now = Steady::now();
-    using Seconds = std::chrono::duration<double>;
-    if (Seconds(duration) >= Seconds(detail::no_limit - now)) return detail::no_limit;
+    if (seconds(duration) >= seconds(detail::no_limit - now)) return detail::no_limit;
     return now + std::chrono::ceil<Steady::duration>(duration);
   }
 
   std::future_status wait_until_steady(Steady::time_point limit) const {
     if (answer_ == nullptr) throw std::future_error(std::future_errc::no_state);
     if (answer_->ready()) return std::future_status::ready;
-    if (limit == Steady::time_point::min()) return std::future_status::timeout;  // does not block
+    if (limit == at_once) return std::future_status::timeout;  // does not block
     if (detail::Inside::any(&answer_->core())) {
       throw Error(errc::would_deadlock,
                   "batching::Future: wait inside the same batcher's batch function, handler or pool");

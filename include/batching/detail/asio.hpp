@@ -21,7 +21,8 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/query.hpp>
-#include <boost/asio/thread_pool.hpp>
+#include <boost/asio/require.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/wait_traits.hpp>
 
 namespace batching {
@@ -51,7 +52,8 @@ namespace net = ::boost::asio;
 #include <asio/post.hpp>
 #include <asio/prefer.hpp>
 #include <asio/query.hpp>
-#include <asio/thread_pool.hpp>
+#include <asio/require.hpp>
+#include <asio/strand.hpp>
 #include <asio/wait_traits.hpp>
 
 namespace batching {

@@ -155,7 +155,17 @@ struct BatcherCore {
   ~BatcherCore() {
     if (!engine) return;
     engine->stop();
-    if (pool) pool->leave(!Inside::any(engine.get()));
+    if (!pool) return;
+    // Its threads end by themselves when the last call is answered and the last handler has run. That is waited for
+    // unless this is one of them, or a batch is in the hands of somebody who may keep it for ever.
+    bool wait = !Inside::any(engine.get());
+    if (wait) {
+      const auto returned = BlockedClosing::make(Closing::Until::returned);
+      engine->when_closed(*returned);
+      (void)returned->wait(no_limit);
+      wait = returned->kept() == 0;
+    }
+    pool->leave(wait);
   }
 
   Future<Out> submit_one(In&& input, const CallOptions& call_options) {
@@ -224,7 +234,7 @@ struct BatcherCore {
       throw Error(errc::would_deadlock,
                   "batching::Batcher: close inside its own batch function, completion handler or pool");
     }
-    const auto closing = BlockedClosing::make();
+    const auto closing = BlockedClosing::make(Closing::Until::delivered);
     engine->close();
     engine->when_closed(*closing);
     if (closing->wait(limit)) return true;

@@ -1,4 +1,4 @@
-// Closing: those who wait for a batcher to have delivered everything.
+// Closing: those who wait for a batcher to have delivered everything, or to have no function running.
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
@@ -8,6 +8,8 @@
 #include <batching/detail/parking.hpp>
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -16,9 +18,15 @@ namespace batching::detail {
 /// Owns itself; told once.
 class Closing : public Mail {
  public:
-  Closing() noexcept : Mail(Kind::closing) {}
-  /// On the strand.
-  virtual void closed(Delivery& delivery) = 0;
+  /// What is waited for: the last delivery, or that every batch function has returned. The answers of some may then
+  /// still be to come, through handles that the user keeps.
+  enum class Until : std::uint8_t { delivered, returned };
+
+  explicit Closing(Until what) noexcept : Mail(Kind::closing), until(what) {}
+  /// On the strand. `kept`: batches that users keep.
+  virtual void closed(std::size_t kept, Delivery& delivery) = 0;
+
+  const Until until;
 
  protected:
   ~Closing() = default;
@@ -27,9 +35,10 @@ class Closing : public Mail {
 /// A blocked thread, which may give up before.
 class BlockedClosing final : public Closing {
  public:
+  using Closing::Closing;
   /// The waiter's half; the other is the strand's.
-  [[nodiscard]] static std::shared_ptr<BlockedClosing> make() {
-    auto closing = std::make_shared<BlockedClosing>();
+  [[nodiscard]] static std::shared_ptr<BlockedClosing> make(Until until) {
+    auto closing = std::make_shared<BlockedClosing>(until);
     closing->itself_ = closing;
     return closing;
   }
@@ -40,14 +49,17 @@ class BlockedClosing final : public Closing {
     }
     return true;
   }
-  void closed(Delivery& delivery) override {
+  [[nodiscard]] std::size_t kept() const noexcept { return kept_; }
+  void closed(std::size_t kept, Delivery& delivery) override {
     const auto alive = std::move(itself_);
+    kept_ = kept;
     done_.store(1);
     delivery.wake(done_);
   }
 
  private:
   std::shared_ptr<BlockedClosing> itself_;
+  std::size_t kept_ = 0;
   Word done_ = 0;
 };
 
@@ -55,9 +67,10 @@ class BlockedClosing final : public Closing {
 template <class Handler>
 class HandlerClosing final : public Closing, public Completion {
  public:
-  HandlerClosing(Handler&& handler, const net::any_io_executor& home) : holder_(std::move(handler), home) {}
+  HandlerClosing(Handler&& handler, const net::any_io_executor& home)
+      : Closing(Until::delivered), holder_(std::move(handler), home) {}
 
-  void closed(Delivery& delivery) override { delivery.call(*this); }
+  void closed(std::size_t, Delivery& delivery) override { delivery.call(*this); }
   void complete() override {
     HandlerHolder<Handler> holder(std::move(holder_));
     free(holder);

@@ -8,8 +8,8 @@
 #include <concepts>
 #include <exception>
 #include <memory>
-#include <optional>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 namespace batching::detail {
@@ -79,20 +79,33 @@ class CompletionList {
   Completion* last_ = nullptr;
 };
 
-/// An exception from a handler leaves through its executor, as Asio lets it: out of `io_context::run`. A thread pool
-/// has nobody to catch it and would end the process; there it is dropped.
+/// The executor inside, if it is of this type; Asio 1.22's own `target` does not look.
 template <class Executor>
-[[nodiscard]] bool surfaces_exceptions(const Executor& executor) noexcept {
-  using Pool = net::thread_pool::executor_type;
-  using Tracked = std::decay_t<decltype(net::prefer(std::declval<Pool>(), net::execution::outstanding_work.tracked))>;
-  if constexpr (std::same_as<Executor, net::any_io_executor>) {
-    return executor.template target<Pool>() == nullptr && executor.template target<Tracked>() == nullptr;
-  } else if constexpr (requires {
-                         { net::query(executor, net::execution::context) } -> std::same_as<net::thread_pool&>;
-                       }) {
-    return false;
+[[nodiscard]] const Executor* target_of(const net::any_io_executor& any) noexcept {
+  if constexpr (std::same_as<decltype(any.target_type()), const std::type_info&>) {
+    return any.target_type() == typeid(Executor) ? any.target<Executor>() : nullptr;
   } else {
-    return true;
+    return nullptr;  // without type information: everything is foreign
+  }
+}
+
+/// An exception from a handler leaves through its executor, as Asio lets it: out of `io_context::run`. Elsewhere, on a
+/// thread pool, nobody could catch it and the process would end; there it is dropped.
+template <class Executor>
+[[nodiscard]] bool surfaces_exceptions(const Executor& executor) {
+  using Io = net::io_context::executor_type;
+  using Tracked = std::decay_t<decltype(net::prefer(std::declval<Io>(), net::execution::outstanding_work.tracked))>;
+  if constexpr (std::same_as<Executor, net::any_io_executor>) {
+    const auto* nested = target_of<net::strand<net::any_io_executor>>(executor);
+    return target_of<Io>(executor) != nullptr || target_of<Tracked>(executor) != nullptr ||
+           target_of<net::strand<Io>>(executor) != nullptr || target_of<net::strand<Tracked>>(executor) != nullptr ||
+           (nested != nullptr && surfaces_exceptions(nested->get_inner_executor()));
+  } else if constexpr (requires { executor.get_inner_executor(); }) {
+    return surfaces_exceptions(executor.get_inner_executor());
+  } else {
+    return requires {
+      { net::query(executor, net::execution::context) } -> std::same_as<net::io_context&>;
+    };
   }
 }
 
@@ -142,29 +155,19 @@ class HandlerHolder {
   using Allocator = net::associated_allocator_t<Handler, RecyclingAllocator<void>>;
 
   HandlerHolder(Handler&& handler, const net::any_io_executor& home)
-      : handler_(std::move(handler)), allocator_(net::get_associated_allocator(handler_, RecyclingAllocator<void>())) {
-    if constexpr (!always_home) {
-      Executor executor = net::associated_executor<Handler, Home>::get(handler_, Home{});
-      // The batcher keeps its own executor busy while calls are in flight.
-      if (!is_home(executor, home)) away_.emplace(net::prefer(executor, net::execution::outstanding_work.tracked));
-    }
-  }
+      : handler_(std::move(handler)),
+        allocator_(net::get_associated_allocator(handler_, RecyclingAllocator<void>())),
+        where_(handler_, home) {}
 
   [[nodiscard]] Handler& handler() noexcept { return handler_; }
   [[nodiscard]] const Allocator& allocator() const noexcept { return allocator_; }
 
-  [[nodiscard]] bool home() const noexcept {
-    if constexpr (always_home) {
-      return true;
-    } else {
-      return !away_;
-    }
-  }
+  [[nodiscard]] bool home() const noexcept { return where_.home; }
   [[nodiscard]] Completion::AnyExecutor executor() const noexcept {
     if constexpr (always_home) {
       return {};
     } else {
-      return {&executor_tag<Away>, away_ ? &*away_ : nullptr};
+      return {&executor_tag<Away>, home() ? nullptr : &where_.away};
     }
   }
   [[nodiscard]] bool same_executor(const Completion& other) const noexcept {
@@ -172,14 +175,14 @@ class HandlerHolder {
       return other.home();
     } else {
       const Completion::AnyExecutor its = other.executor();
-      return its.tag == &executor_tag<Away> && away_ && its.executor != nullptr &&
-             *away_ == *static_cast<const Away*>(its.executor);
+      return its.tag == &executor_tag<Away> && !home() && its.executor != nullptr &&
+             where_.away == *static_cast<const Away*>(its.executor);
     }
   }
 
   void submit([[maybe_unused]] CompletionList list, [[maybe_unused]] bool may_run_here) {
     if constexpr (!always_home) {
-      const Away executor = *away_;  // the list owns this holder
+      const Away executor = where_.away;  // the list owns this holder
       CompletionGroup group(std::move(list), executor, surfaces_exceptions(executor), allocator_);
       if (may_run_here) {
         net::dispatch(executor, std::move(group));
@@ -201,18 +204,41 @@ class HandlerHolder {
   using Away =
       std::decay_t<decltype(net::prefer(std::declval<const Executor&>(), net::execution::outstanding_work.tracked))>;
 
-  static bool is_home(const Executor& executor, const net::any_io_executor& home) noexcept {
-    if constexpr (std::same_as<Executor, net::any_io_executor>) {
-      return executor == home;
-    } else {
-      const auto* target = home.template target<Executor>();
-      return target != nullptr && *target == executor;
+  /// No executor of its own: nothing to keep.
+  struct AtHome {
+    AtHome(const Handler&, const net::any_io_executor&) noexcept {}
+    static constexpr bool home = true;
+  };
+  /// Its own, which may be the batcher's all the same. That one the batcher itself keeps busy while calls are in
+  /// flight.
+  struct Anywhere {
+    Anywhere(const Handler& handler, const net::any_io_executor& batchers)
+        : Anywhere(net::associated_executor<Handler, Home>::get(handler, Home{}), batchers) {}
+    Anywhere(const Executor& executor, const net::any_io_executor& batchers)
+        : home(is_home(executor, batchers)), away(keep_busy(executor, home)) {}
+
+    static bool is_home(const Executor& executor, const net::any_io_executor& batchers) noexcept {
+      if constexpr (std::same_as<Executor, net::any_io_executor>) {
+        return executor == batchers;
+      } else {
+        const auto* target = target_of<Executor>(batchers);
+        return target != nullptr && *target == executor;
+      }
     }
-  }
+    static Away keep_busy(const Executor& executor, bool at_home) {
+      if constexpr (std::same_as<Away, net::any_io_executor>) {
+        if (at_home) return Away();
+      }
+      return net::prefer(executor, net::execution::outstanding_work.tracked);
+    }
+
+    bool home;
+    Away away;
+  };
 
   Handler handler_;
   [[no_unique_address]] Allocator allocator_;
-  [[no_unique_address]] std::conditional_t<always_home, Home, std::optional<Away>> away_{};
+  [[no_unique_address]] std::conditional_t<always_home, AtHome, Anywhere> where_;
 };
 
 /// Builds a self-owning object in memory of the given allocator.

@@ -11,7 +11,6 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <thread>
 #include <utility>
 
 namespace batching::detail {
@@ -39,23 +38,13 @@ struct Counters {
 /// The shared heart of one batcher; lives until the batcher and all its calls are gone.
 class Core : public std::enable_shared_from_this<Core> {
  public:
-  /// Where the handlers that have no executor of their own can run.
-  enum class Ground : std::uint8_t {
-    executor,  ///< on the batcher's
-    gone,      ///< nowhere: the context is destroyed, and they are destroyed uncalled with it
-    thread,    ///< on a thread of their own: the pool that the batcher owned is gone, a kept batch was answered later
-  };
-
   Core(net::any_io_executor executor, bool owns_pool)
-      : executor_(std::move(executor)),
-        owns_pool_(owns_pool),
-        surfaces_exceptions_(!owns_pool && detail::surfaces_exceptions(executor_)) {}
+      : executor_(std::move(executor)), surfaces_exceptions_(!owns_pool && detail::surfaces_exceptions(executor_)) {}
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
   virtual ~Core() = default;
 
   [[nodiscard]] const net::any_io_executor& executor() const noexcept { return executor_; }
-  [[nodiscard]] bool owns_pool() const noexcept { return owns_pool_; }
   [[nodiscard]] Counters& counters() noexcept { return counters_; }
   [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
 
@@ -67,8 +56,8 @@ class Core : public std::enable_shared_from_this<Core> {
   /// The batch function has returned without having answered everybody. Any thread.
   virtual void keep(Running& running) = 0;
 
-  /// Is there no place left to run a handler?
-  [[nodiscard]] bool homeless() const noexcept { return ground_.load() == Ground::gone; }
+  /// Is the context of the executor gone? Handlers are then destroyed uncalled, as those are that were queued on it.
+  [[nodiscard]] bool homeless() const noexcept { return homeless_.load(); }
   /// Has the batcher been stopped?
   [[nodiscard]] bool stop_requested() const noexcept { return stopped_.load(std::memory_order_relaxed); }
   /// What those hear whose batch was let go of.
@@ -76,35 +65,22 @@ class Core : public std::enable_shared_from_this<Core> {
 
   /// Calls the handlers at home: on this thread if it is `here`, else from a post.
   void complete_at_home(CompletionList list, bool here) {
-    switch (ground_.load()) {
-      case Ground::executor:
-        if (here) {
-          complete_all(list, executor_, surfaces_exceptions_);
-        } else {
-          net::post(executor_,
-                    CompletionGroup(std::move(list), executor_, surfaces_exceptions_, RecyclingAllocator<void>()));
-        }
-        break;
-      case Ground::gone:
-        break;
-      case Ground::thread:
-        std::thread([list = std::move(list), executor = executor_]() mutable {
-          complete_all(list, executor, false);
-        }).detach();
-        break;
+    if (here) {
+      complete_all(list, executor_, surfaces_exceptions_);
+    } else {
+      net::post(executor_,
+                CompletionGroup(std::move(list), executor_, surfaces_exceptions_, RecyclingAllocator<void>()));
     }
   }
 
  protected:
-  [[nodiscard]] Ground ground() const noexcept { return ground_.load(); }
+  void lose_executor() noexcept { homeless_.store(true); }
   void request_stop() noexcept { stopped_.store(true, std::memory_order_relaxed); }
-  void leave_executor() noexcept { ground_.store(owns_pool_ ? Ground::thread : Ground::gone); }
 
  private:
   net::any_io_executor executor_;
-  const bool owns_pool_;
   const bool surfaces_exceptions_;
-  std::atomic<Ground> ground_ = Ground::executor;
+  std::atomic<bool> homeless_ = false;
   std::atomic<bool> stopped_ = false;
   Counters counters_;
 };

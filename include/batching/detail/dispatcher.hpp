@@ -52,7 +52,10 @@ class Dispatcher {
   /// The batch that leaves now, if one can; its partition is taken.
   [[nodiscard]] Running* start(Time now);
   /// The batch's function has returned, but its answers will come through a handle.
-  void keep() noexcept { ++kept_; }
+  void keep(const Running& running) noexcept {
+    ++kept_;
+    if (running.by_user()) ++kept_by_users_;
+  }
   void finish(Running& running, Delivery& delivery);
   /// The delivery has been committed.
   void committed(Delivery& delivery) noexcept { letters_ += delivery.take_withdrawn(); }
@@ -61,6 +64,8 @@ class Dispatcher {
   [[nodiscard]] bool at_rest() const noexcept {
     return window_.waiting() == 0 && window_.running() == 0 && letters_ == 0;
   }
+  /// Batches that are answered through handles of the users' own.
+  [[nodiscard]] std::size_t kept_by_users() const noexcept { return kept_by_users_; }
   /// Is there a call that no thread and no operation stands for? Then something else must keep all this alive.
   [[nodiscard]] bool expects() const noexcept { return window_.waiting() > 0 || letters_ > 0 || kept_ > 0; }
 
@@ -75,6 +80,7 @@ class Dispatcher {
   std::vector<std::unique_ptr<Running>> idle_;  // to be used again
   std::int64_t letters_ = 0;  // withdrawn calls that had their turn, less the letters about them that were read
   std::size_t kept_ = 0;
+  std::size_t kept_by_users_ = 0;
   std::uint64_t batches_ = 0;
 };
 
@@ -160,7 +166,10 @@ inline void Dispatcher::finish(Running& running, Delivery& delivery) {
   window_.release(running.info.partition);
   core_.counters().running.fetch_sub(1);
   letters_ += running.withdrawn();
-  if (running.kept()) --kept_;
+  if (running.kept()) {
+    --kept_;
+    if (running.by_user()) --kept_by_users_;
+  }
   if (Call* split = std::exchange(running.split, nullptr)) {
     if (split->is_claimed()) leave_row(*split, delivery);
     split->release();

@@ -91,7 +91,7 @@ class Engine final : public Core {
   /// Likewise, because the context of the executor goes away.
   void abandon() {
     intake_.close();
-    leave_executor();
+    lose_executor();
     tell(Mail::Kind::abandon)->wait();
   }
   /// `closing` will be told when everything has been delivered, and be told of nothing if the batcher is not closed.
@@ -148,7 +148,7 @@ class Engine final : public Core {
   static bool on_strand() noexcept { return strand_of_this_thread_ != nullptr; }
 
   void post_runner(bool summoned) {
-    if (ground() == Ground::executor) net::post(executor(), Runner{self(), summoned});
+    if (!homeless()) net::post(executor(), Runner{self(), summoned});
   }
   void send(Mail& mail) {
     const auto alive = self();
@@ -241,7 +241,7 @@ void Engine<Clock>::read(Mail& mail, Delivery& delivery) {
     case Mail::Kind::withdrawal:
       return dispatcher_.withdraw(static_cast<Call&>(static_cast<Withdrawal&>(mail)), delivery);
     case Mail::Kind::kept:
-      return dispatcher_.keep();
+      return dispatcher_.keep(static_cast<Running&>(static_cast<Kept&>(mail)));
     case Mail::Kind::finished:
       return dispatcher_.finish(static_cast<Running&>(static_cast<Finished&>(mail)), delivery);
     case Mail::Kind::closing:
@@ -273,18 +273,20 @@ void Engine<Clock>::settle(Delivery& delivery) {
   delivery.commit(*this);
   dispatcher_.committed(delivery);
   delivery.submit(*this, false);
-  if (closed_ && dispatcher_.at_rest()) {
-    for (Closing* closing : closings_) closing->closed(delivery);
-    closings_.clear();
-    delivery.submit(*this, false);
-  }
+  const std::size_t kept = dispatcher_.kept_by_users();
+  const auto told = [&](Closing* closing) {
+    const bool over = closing->until == Closing::Until::delivered ? closed_ && dispatcher_.at_rest()
+                                                                  : dispatcher_.window().running() == kept;
+    if (over) closing->closed(kept, delivery);
+    return over;
+  };
+  closings_.erase(std::remove_if(closings_.begin(), closings_.end(), told), closings_.end());
+  delivery.submit(*this, false);
   const bool held = dispatcher_.expects();
   if (held == (itself_ != nullptr)) return;
   if (held) {
     itself_ = self();
-    if (!owns_pool() && ground() == Ground::executor) {
-      busy_ = net::prefer(executor(), net::execution::outstanding_work.tracked);
-    }
+    if (!homeless()) busy_ = net::prefer(executor(), net::execution::outstanding_work.tracked);
   } else {
     busy_ = {};
     itself_.reset();  // whoever is on the strand holds another

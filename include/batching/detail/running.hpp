@@ -51,6 +51,7 @@ class Running : public Finished, public Kept {
   void start(Core& core) noexcept {
     core_ = &core;
     kept_ = false;
+    driven_ = false;
     withdrawn_.store(0, std::memory_order_relaxed);
     pending_.store(info.size + 1, std::memory_order_relaxed);
     references_.store(1, std::memory_order_relaxed);
@@ -72,7 +73,11 @@ class Running : public Finished, public Kept {
     }
     settle(1);
   }
+  /// Has the function returned while answers are still to come? `by_user`: through a handle that the user has, which no
+  /// destructor waits for; otherwise a coroutine is at it.
   [[nodiscard]] bool kept() const noexcept { return kept_; }
+  [[nodiscard]] bool by_user() const noexcept { return !driven_; }
+  void drive() noexcept { driven_ = true; }
 
   /// Calls that their callers had withdrawn by the time their turn was over.
   [[nodiscard]] std::int64_t withdrawn() const noexcept { return withdrawn_.load(); }
@@ -95,6 +100,7 @@ class Running : public Finished, public Kept {
   std::atomic<std::int64_t> withdrawn_ = 0;
   std::atomic<int> references_ = 0;
   bool kept_ = false;
+  bool driven_ = false;
 };
 
 template <class In, class Out>
@@ -125,12 +131,13 @@ class BatchState final : public Running {
 
   void run() noexcept override {
     owned_ = true;
+    shared_ = false;
     try {
       function_.run(*this);
     } catch (...) {
       if (owned_) fail_rest(std::current_exception());
     }
-    if (!handle_core_) forget_items();
+    if (!shared_) forget_items();  // else it is the handle's to do
   }
 
   /// The inputs, moved into an array of this batch; or, where the whole batch is of one call, that call's own.
@@ -224,6 +231,7 @@ class BatchState final : public Running {
       capacity_ = info.size;
     }
     for (std::size_t i = 0; i < info.size; ++i) answered_[i].store(false, std::memory_order_relaxed);
+    shared_ = true;
     handle_core_ = core().shared_from_this();
     add_reference();
   }
@@ -263,7 +271,8 @@ class BatchState final : public Running {
   static Call& call(const Slice& slice) noexcept { return static_cast<Call&>(*slice.call); }
 
   BatchFunction<In, Out>& function_;
-  bool owned_ = true;  // no handle, no answer yet
+  bool owned_ = true;    // no handle, no answer yet
+  bool shared_ = false;  // there was a handle
   std::span<In> inputs_;
   Array<In> gathered_;
   Array<Value> outputs_;

@@ -1,0 +1,17 @@
+// A batch function with outputs returns them.
+// SPDX-License-Identifier: BSL-1.0
+// expect: batching: the batch function must return one Out .or one Result<Out>. per input,
+// expect: per input, in a sized range such as std::vector<Out>
+#include <batching/batcher.hpp>
+
+#include <span>
+#include <vector>
+
+int main() {
+#ifdef BATCHING_COMPILE_FAIL
+  const auto function = [](std::span<int>) {};
+#else
+  const auto function = [](std::span<int> items) { return std::vector<int>(items.begin(), items.end()); };
+#endif
+  const batching::Batcher<int, int> batcher(function);
+}
