@@ -18,7 +18,7 @@ using batching::detail::Intake;
 using batching::detail::Mail;
 using Submitted = Intake::Submitted;
 
-const auto unstamped = []() noexcept {};
+const auto nothing = []() noexcept {};
 
 struct Letter : Mail {
   explicit Letter(int what = 0) noexcept : Mail(Kind::submission), number(what) {}
@@ -36,25 +36,25 @@ std::vector<int> numbers(Mail* mail) {
 TEST_CASE("a burst of submissions wakes the strand once and is read in order") {
   Intake intake;
   Letter letters[3] = {Letter(0), Letter(1), Letter(2)};
-  CHECK(intake.submit(letters[0], 1, false, unstamped) == Submitted::wake);
-  CHECK(intake.submit(letters[1], 1, false, unstamped) == Submitted::stored);
-  CHECK(intake.submit(letters[2], 1, false, unstamped) == Submitted::stored);
+  CHECK(intake.submit(letters[0], 1, false, nothing, nothing) == Submitted::wake);
+  CHECK(intake.submit(letters[1], 1, false, nothing, nothing) == Submitted::stored);
+  CHECK(intake.submit(letters[2], 1, false, nothing, nothing) == Submitted::stored);
   REQUIRE(intake.enter());
   CHECK(numbers(intake.take()) == std::vector{0, 1, 2});
   CHECK(intake.leave(Intake::until_next));
-  CHECK(intake.submit(letters[0], 1, false, unstamped) == Submitted::wake);
+  CHECK(intake.submit(letters[0], 1, false, nothing, nothing) == Submitted::wake);
 }
 
 TEST_CASE("while the clock runs only the submission that fills the window wakes the strand") {
   Intake intake;
   Letter letters[4];
-  CHECK(intake.submit(letters[0], 1, false, unstamped) == Submitted::wake);
+  CHECK(intake.submit(letters[0], 1, false, nothing, nothing) == Submitted::wake);
   REQUIRE(intake.enter());
   (void)intake.take();
   CHECK(intake.leave(4));  // one is read, three are lacking
-  CHECK(intake.submit(letters[1], 1, false, unstamped) == Submitted::stored);
-  CHECK(intake.submit(letters[2], 5, false, unstamped) == Submitted::wake);
-  CHECK(intake.submit(letters[3], 1, false, unstamped) == Submitted::stored);
+  CHECK(intake.submit(letters[1], 1, false, nothing, nothing) == Submitted::stored);
+  CHECK(intake.submit(letters[2], 5, false, nothing, nothing) == Submitted::wake);
+  CHECK(intake.submit(letters[3], 1, false, nothing, nothing) == Submitted::stored);
 }
 
 TEST_CASE("while every partition is busy only what is urgent wakes the strand") {
@@ -62,9 +62,9 @@ TEST_CASE("while every partition is busy only what is urgent wakes the strand") 
   Letter letters[3];
   REQUIRE(intake.enter());
   CHECK(intake.leave(Intake::until_urgent));
-  CHECK(intake.submit(letters[0], 1000, false, unstamped) == Submitted::stored);
-  CHECK(intake.submit(letters[1], 1, true, unstamped) == Submitted::wake);
-  CHECK(intake.submit(letters[2], 1, true, unstamped) == Submitted::stored);
+  CHECK(intake.submit(letters[0], 1000, false, nothing, nothing) == Submitted::stored);
+  CHECK(intake.submit(letters[1], 1, true, nothing, nothing) == Submitted::wake);
+  CHECK(intake.submit(letters[2], 1, true, nothing, nothing) == Submitted::stored);
 }
 
 TEST_CASE("nobody leaves while there is urgent mail, or mail and a free partition") {
@@ -72,7 +72,7 @@ TEST_CASE("nobody leaves while there is urgent mail, or mail and a free partitio
   Letter lazy;
   Letter urgent;
   REQUIRE(intake.enter());
-  CHECK(intake.submit(lazy, 1, false, unstamped) == Submitted::stored);
+  CHECK(intake.submit(lazy, 1, false, nothing, nothing) == Submitted::stored);
   CHECK_FALSE(intake.leave(Intake::until_next));
   CHECK_FALSE(intake.leave(5));
   CHECK_FALSE(intake.send(urgent));  // somebody is inside already
@@ -95,7 +95,7 @@ TEST_CASE("one at a time is inside, and whoever comes second makes the first loo
 TEST_CASE("a wake-up that is on its way may be overtaken, and then finds nothing") {
   Intake intake;
   Letter letter;
-  CHECK(intake.submit(letter, 1, false, unstamped) == Submitted::wake);
+  CHECK(intake.submit(letter, 1, false, nothing, nothing) == Submitted::wake);
   REQUIRE(intake.enter());  // a visitor
   CHECK(numbers(intake.take()).size() == 1);
   CHECK(intake.leave(Intake::until_next));
@@ -109,8 +109,9 @@ TEST_CASE("the clock is read for the first of a burst and for whoever opens a wi
   for (int letter = 0; letter < 12; ++letter) letters.push_back(std::make_unique<Letter>());
   std::vector<int> stamped;
   const auto submit = [&](int letter, std::uint64_t items) {
-    (void)intake.submit(*letters[static_cast<std::size_t>(letter)], items, false,
-                        [&]() noexcept { stamped.push_back(letter); });
+    (void)intake.submit(
+        *letters[static_cast<std::size_t>(letter)], items, false, [&]() noexcept { stamped.push_back(letter); },
+        nothing);
   };
   REQUIRE(intake.enter());
   CHECK(intake.leave(Intake::until_urgent, 1));
@@ -132,9 +133,9 @@ TEST_CASE("the clock is read for the first of a burst and for whoever opens a wi
 TEST_CASE("a closed intake refuses, keeps what it has, and still takes letters") {
   Intake intake;
   Letter letters[3];
-  CHECK(intake.submit(letters[0], 2, false, unstamped) == Submitted::wake);
+  CHECK(intake.submit(letters[0], 2, false, nothing, nothing) == Submitted::wake);
   intake.close();
-  CHECK(intake.submit(letters[1], 3, false, unstamped) == Submitted::refused);
+  CHECK(intake.submit(letters[1], 3, false, nothing, nothing) == Submitted::refused);
   CHECK(intake.accepted() == 2);
   CHECK(intake.send(letters[2]));
   CHECK(numbers(intake.take()).size() == 2);
@@ -172,7 +173,8 @@ TEST_CASE("with many producers nothing is lost, each one's order is kept and one
   for (int p = 0; p < producers; ++p) {
     threads.emplace_back([&, p] {
       for (const auto& letter : letters[static_cast<std::size_t>(p)]) {
-        if (intake.submit(*letter, 1, letter->number % 1000 == 0, unstamped) == Submitted::wake && intake.enter())
+        if (intake.submit(*letter, 1, letter->number % 1000 == 0, nothing, nothing) == Submitted::wake &&
+            intake.enter())
           process();
       }
     });

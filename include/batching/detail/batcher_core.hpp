@@ -263,7 +263,7 @@ struct BatcherCore {
         make_batch_function<In, Out>(std::forward<F>(batch_function), options.partitions));
   }
   void make_engine(net::any_io_executor executor) {
-    engine = std::make_shared<Engine<Clock>>(std::move(executor), pool != nullptr, workshop, options);
+    engine = std::make_shared<Engine<Clock>>(std::move(executor), pool, workshop, options);
     engine->watch_context();
   }
   static std::size_t checked_size(Array<In>& inputs) {

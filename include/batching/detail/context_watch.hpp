@@ -5,6 +5,7 @@
 #include <batching/detail/asio.hpp>
 
 #include <algorithm>
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -17,24 +18,32 @@ namespace batching::detail {
 /// batcher hears of it while its timer can still be taken down and its callers answered.
 class ContextWatch {
  public:
-  /// `abandon()` of the owner will be called, if it still exists then. Dropping the returned pointer does not withdraw;
-  /// `leave` does.
+  /// `abandon()` of the owner will be called if the context goes first. An owner that goes first has to `leave`.
   template <class Owner>
   [[nodiscard]] static std::shared_ptr<ContextWatch> of(const net::any_io_executor& executor,
                                                         const std::weak_ptr<Owner>& owner) {
     auto watch = net::use_service<Service>(net::query(executor, net::execution::context)).watch;
     const std::lock_guard lock(watch->mutex_);
     watch->entries_.push_back({owner.lock().get(), [owner] {
-                                 if (const auto alive = owner.lock()) alive->abandon();
+                                 const auto alive = owner.lock();
+                                 if (alive) alive->abandon();
+                                 return alive != nullptr;
                                }});
     return watch;
   }
-  void leave(const void* owner) noexcept {
-    const std::lock_guard lock(mutex_);
-    const auto entry = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.owner == owner; });
-    if (entry == entries_.end()) return;
-    std::swap(*entry, entries_.back());
-    entries_.pop_back();
+  /// The owner is being destroyed. If the context is still there, it stays until `last()` has returned.
+  template <class F>
+  void leave(const void* owner, F last) noexcept {
+    {
+      const std::lock_guard lock(mutex_);
+      const auto entry =
+          std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.owner == owner; });
+      if (entry == entries_.end()) return;
+      last();
+      std::swap(*entry, entries_.back());
+      entries_.pop_back();
+    }
+    left_.notify_all();
   }
 
  private:
@@ -48,20 +57,37 @@ class ContextWatch {
 
    private:
     void shutdown() override {
-      std::vector<Entry> entries;
-      {
-        const std::lock_guard lock(watch->mutex_);
-        entries.swap(watch->entries_);
+      std::unique_lock lock(watch->mutex_);
+      while (!watch->entries_.empty()) {
+        const Entry entry = watch->entries_.back();
+        lock.unlock();
+        const bool abandoned = entry.abandon();
+        lock.lock();
+        if (abandoned) {
+          watch->forget(entry.owner);
+        } else {
+          // Its destructor is at work on another thread, and needs this context for a moment longer.
+          watch->left_.wait(lock, [&] { return !watch->knows(entry.owner); });
+        }
       }
-      for (const Entry& entry : entries) entry.gone();
     }
   };
   struct Entry {
     const void* owner;
-    std::function<void()> gone;
+    std::function<bool()> abandon;  // false if the owner is gone, or going
   };
 
+  [[nodiscard]] bool knows(const void* owner) const noexcept {
+    return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.owner == owner; });
+  }
+  void forget(const void* owner) noexcept {
+    entries_.erase(
+        std::remove_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.owner == owner; }),
+        entries_.end());
+  }
+
   std::mutex mutex_;
+  std::condition_variable left_;
   std::vector<Entry> entries_;
 };
 

@@ -38,8 +38,11 @@ struct Counters {
 /// The shared heart of one batcher; lives until the batcher and all its calls are gone.
 class Core : public std::enable_shared_from_this<Core> {
  public:
-  Core(net::any_io_executor executor, bool owns_pool)
-      : executor_(std::move(executor)), surfaces_exceptions_(!owns_pool && detail::surfaces_exceptions(executor_)) {}
+  /// `pool`: what is under the executor, if the batcher owns it; kept to the end.
+  Core(net::any_io_executor executor, std::shared_ptr<void> pool)
+      : pool_(std::move(pool)),
+        executor_(std::move(executor)),
+        surfaces_exceptions_(pool_ == nullptr && detail::surfaces_exceptions(executor_)) {}
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
   virtual ~Core() = default;
@@ -78,6 +81,7 @@ class Core : public std::enable_shared_from_this<Core> {
   void request_stop() noexcept { stopped_.store(true, std::memory_order_relaxed); }
 
  private:
+  const std::shared_ptr<void> pool_;
   net::any_io_executor executor_;
   const bool surfaces_exceptions_;
   std::atomic<bool> homeless_ = false;

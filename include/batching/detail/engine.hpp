@@ -39,8 +39,9 @@ namespace batching::detail {
 template <class Clock>
 class Engine final : public Core {
  public:
-  Engine(net::any_io_executor executor, bool owns_pool, std::shared_ptr<Workshop> workshop, const Options& options)
-      : Core(std::move(executor), owns_pool),
+  Engine(net::any_io_executor executor, std::shared_ptr<void> pool, std::shared_ptr<Workshop> workshop,
+         const Options& options)
+      : Core(std::move(executor), std::move(pool)),
         timed_(Window::timed(options)),
         intake_(options.batch_size),
         dispatcher_(*this, std::move(workshop), options),
@@ -48,7 +49,7 @@ class Engine final : public Core {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
   ~Engine() override {
-    if (watch_) watch_->leave(this);
+    if (watch_) watch_->leave(this, [this] { alarm_.abandon(); });
   }
 
   /// To be called once, by whoever has put it into its `shared_ptr`.
@@ -62,17 +63,17 @@ class Engine final : public Core {
     // A clock that is cheap to read, a test's most likely, is read every time.
     if (timeout || (timed_ && !std::is_same_v<Clock, std::chrono::steady_clock>)) stamp();
     if (timeout) call.deadline = later(call.arrived, *timeout);
-    switch (intake_.submit(static_cast<Submission&>(call), call.Waiting::size, timeout.has_value(), [&]() noexcept {
-      if (timed_ && call.arrived == Waiting::unknown) stamp();
-    })) {
-      case Intake::Submitted::refused:
-        return false;
-      case Intake::Submitted::wake:
-        post_runner(false);
-        break;
-      case Intake::Submitted::stored:
-        break;
-    }
+    std::shared_ptr<Engine> alive;
+    const auto submitted = intake_.submit(
+        static_cast<Submission&>(call), call.Waiting::size, timeout.has_value(),
+        [&]() noexcept {
+          if (timed_ && call.arrived == Waiting::unknown) stamp();
+        },
+        [&]() noexcept {
+          if (!alive) alive = self();
+        });
+    if (submitted == Intake::Submitted::refused) return false;
+    if (submitted == Intake::Submitted::wake) alive->post_runner(false);
     return true;
   }
 

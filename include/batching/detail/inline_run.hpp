@@ -17,7 +17,7 @@ namespace batching::detail {
 /// Nobody's batcher: nothing is counted, nobody waits for a partition.
 class Aside final : public Core {
  public:
-  explicit Aside(const Core& beside) : Core(beside.executor(), true) {}
+  explicit Aside(const Core& beside) : Core(beside.executor(), nullptr) {}
   void withdraw(Call&) override {}
   void keep(Running&) override {}
   void finish(Running&) override {}

@@ -44,8 +44,11 @@ class Intake {
   ///
   /// `stamp()` is called, before, if the time of this submission may matter: it is the first since the strand took its
   /// mail, or has the item that opens a window. (A reading of the clock costs as much as all the rest of this.)
-  template <class Stamp>
-  [[nodiscard]] Submitted submit(Mail& mail, std::uint64_t items, bool urgent, Stamp stamp) noexcept {
+  ///
+  /// `hold()` is called, before, if this submission may wake the strand: from then on its handler may run at any time,
+  /// and destroy whatever the caller does not hold on to.
+  template <class Stamp, class Hold>
+  [[nodiscard]] Submitted submit(Mail& mail, std::uint64_t items, bool urgent, Stamp stamp, Hold hold) noexcept {
     if ((word_.load() & closed) != 0) return Submitted::refused;
     const std::uint64_t ticket = accepted_.fetch_add(items) + items;
     bool stamped = false;
@@ -61,6 +64,7 @@ class Intake {
         stamped = true;
       }
       const bool wake = status(old) == idle || (status(old) == parked && (urgent || fills(ticket, items)));
+      if (wake) hold();
       const std::uintptr_t next =
           address(mail) | (old & urgent_bit) | (urgent ? urgent_bit : 0) | (wake ? scheduled : status(old));
       if (word_.compare_exchange_weak(old, next)) return wake ? Submitted::wake : Submitted::stored;
