@@ -95,10 +95,9 @@ class Engine final : public Core {
     lose_executor();
     tell(Mail::Kind::abandon)->wait();
   }
-  /// `closing` will be told when everything has been delivered, and be told of nothing if the batcher is not closed.
+  /// `closing` will be told when what it waits for has come; the last delivery comes only once the batcher is closed.
   void when_closed(Closing& closing) { send(closing); }
 
-  [[nodiscard]] bool is_closed() const noexcept { return intake_.is_closed(); }
   [[nodiscard]] Stats stats() const noexcept;
 
   // --- What batches, calls and the timer report. Any thread. ---
