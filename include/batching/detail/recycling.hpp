@@ -2,10 +2,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/prefetch.hpp>
+
 #include <array>
 #include <cstddef>
 #include <mutex>
 #include <new>
+#include <utility>
 
 // Recycled memory would hide a use after free from the tool that looks for it.
 #if defined(__SANITIZE_ADDRESS__)
@@ -22,60 +25,71 @@
 namespace batching::detail {
 
 /// A submission is allocated by its caller's thread and freed by the one that answered it, at any rate, for ever. Each
-/// thread keeps a short list of free blocks for each size; full lists travel between threads through a depot, one
-/// lock for a whole list (the magazines of Bonwick and Adams, "Magazines and Vmem", USENIX 2001). What is kept is
-/// bounded: `list_length * (2 * threads + depot_lists)` blocks of a size; the rest goes back to the heap.
+/// thread keeps two short stacks of free blocks for each size, *magazines*; full and empty ones travel between threads
+/// through a depot, one lock for a whole magazine (Bonwick and Adams, "Magazines and Vmem", USENIX 2001). What is kept
+/// is bounded: `blocks * (2 * threads + depot_magazines)` blocks of a size; the rest goes back to the heap.
+///
+/// A magazine holds addresses; it is no list through the blocks. So a block that another processor has written last
+/// need not be read to find the next one, and its memory can be fetched ahead.
 class Recycler {
  public:
-  static constexpr std::size_t step = 16;         // sizes are rounded up to this
-  static constexpr std::size_t largest = 512;     // above it: the heap
-  static constexpr std::size_t list_length = 64;  // blocks that change threads at once
-  static constexpr std::size_t depot_lists = 32;  // lists the depot keeps for each size
+  static constexpr std::size_t step = 16;             // sizes are rounded up to this
+  static constexpr std::size_t largest = 512;         // above it: the heap
+  static constexpr std::size_t blocks = 64;           // that change threads at once
+  static constexpr std::size_t depot_magazines = 32;  // full ones that the depot keeps for each size
 
   [[nodiscard]] static void* allocate(std::size_t size) {
-    if (!BATCHING_RECYCLE || size > largest) return ::operator new(size);
-    Cache* cache = this_thread();
+    Cache* cache = BATCHING_RECYCLE && size <= largest ? this_thread() : nullptr;
     if (cache == nullptr) return ::operator new(rounded(size));
-    List& list = cache->lists[size_class(size)];
-    if (list.head == nullptr && !depot().take(size_class(size), list)) return ::operator new(rounded(size));
-    Block* block = list.head;
-    list.head = block->next;
-    --list.length;
-    return block;
+    Pouch& pouch = cache->pouches[size_class(size)];
+    if (pouch.loaded == nullptr || pouch.loaded->count == 0) {
+      if (!pouch.refill(size_class(size))) return ::operator new(rounded(size));
+    }
+    return pouch.loaded->pop();
   }
 
   static void deallocate(void* memory, std::size_t size) noexcept {
     Cache* cache = BATCHING_RECYCLE && size <= largest ? this_thread() : nullptr;
     if (cache == nullptr) return ::operator delete(memory);
-    const std::size_t index = size_class(size);
-    if (cache->lists[index].length == list_length) {
-      // Keep one full list in reserve, so that a thread at the edge does not go to the depot for every block.
-      if (cache->reserve[index].length != 0) depot().put(index, cache->reserve[index]);
-      cache->reserve[index] = cache->lists[index];
-      cache->lists[index] = {};
+    Pouch& pouch = cache->pouches[size_class(size)];
+    if (pouch.loaded == nullptr || pouch.loaded->count == blocks) {
+      if (!pouch.make_room(size_class(size))) return ::operator delete(memory);
     }
-    cache->lists[index].push(::new (memory) Block{nullptr});
+    pouch.loaded->push(memory);
   }
 
  private:
-  struct Block {
-    Block* next;
-  };
-  struct List {
-    Block* head = nullptr;
-    std::size_t length = 0;
+  struct Magazine {
+    Magazine* next = nullptr;
+    std::size_t count = 0;
+    std::array<void*, blocks> stack;
 
-    void push(Block* block) noexcept {
-      block->next = head;
-      head = block;
-      ++length;
+    [[nodiscard]] void* pop() noexcept {
+      constexpr std::size_t ahead = 6;
+      if (count > ahead) prefetch(stack[count - 1 - ahead]);
+      return stack[--count];
     }
-    void free() noexcept {
-      while (Block* block = head) {
-        head = block->next;
-        ::operator delete(block);
+    void push(void* block) noexcept { stack[count++] = block; }
+    void free_blocks() noexcept {
+      while (count > 0) ::operator delete(stack[--count]);
+    }
+  };
+  struct Magazines {
+    Magazine* first = nullptr;
+    std::size_t count = 0;
+
+    void push(Magazine* magazine) noexcept {
+      magazine->next = first;
+      first = magazine;
+      ++count;
+    }
+    [[nodiscard]] Magazine* pop() noexcept {
+      Magazine* magazine = first;
+      if (magazine != nullptr) {
+        first = magazine->next;
+        --count;
       }
-      length = 0;
+      return magazine;
     }
   };
   static constexpr std::size_t classes = largest / step;
@@ -84,38 +98,59 @@ class Recycler {
 
   class Depot {
    public:
-    bool take(std::size_t index, List& into) noexcept {
+    /// A full magazine for an empty one, or null.
+    [[nodiscard]] Magazine* trade_for_full(std::size_t index, Magazine* empty) noexcept {
       const std::lock_guard lock(mutex_);
-      Shelf& shelf = shelves_[index];
-      if (shelf.count == 0) return false;
-      into = shelf.lists[--shelf.count];
-      return true;
+      Magazine* full = full_[index].pop();
+      if (full != nullptr && empty != nullptr) empty_.push(empty);
+      return full;
     }
-    void put(std::size_t index, List list) noexcept {
-      if (list.length == 0) return;
+    /// An empty magazine for a full one, or null.
+    [[nodiscard]] Magazine* trade_for_empty(std::size_t index, Magazine* full) noexcept {
       {
         const std::lock_guard lock(mutex_);
-        Shelf& shelf = shelves_[index];
-        if (shelf.count < depot_lists) {
-          shelf.lists[shelf.count++] = list;
-          return;
+        if (full == nullptr || full_[index].count < depot_magazines) {
+          if (full != nullptr) full_[index].push(full);
+          return empty_.pop();
         }
       }
-      list.free();
+      full->free_blocks();
+      return full;
     }
 
    private:
-    struct Shelf {
-      std::array<List, depot_lists> lists{};
-      std::size_t count = 0;
-    };
     std::mutex mutex_;
-    std::array<Shelf, classes> shelves_{};
+    std::array<Magazines, classes> full_{};
+    Magazines empty_;
+  };
+
+  /// What a thread has of one size.
+  struct Pouch {
+    Magazine* loaded = nullptr;
+    Magazine* spare = nullptr;  // full or empty, so that a thread at the edge does not go to the depot for every block
+
+    [[nodiscard]] bool refill(std::size_t index) noexcept {
+      if (spare == nullptr || spare->count == 0) {
+        Magazine* full = depot().trade_for_full(index, spare);
+        if (full == nullptr) return false;
+        spare = full;
+      }
+      std::swap(loaded, spare);
+      return true;
+    }
+    [[nodiscard]] bool make_room(std::size_t index) noexcept {
+      if (spare == nullptr || spare->count > 0) {
+        Magazine* empty = depot().trade_for_empty(index, spare);
+        spare = empty != nullptr ? empty : new (std::nothrow) Magazine;
+        if (spare == nullptr) return false;
+      }
+      std::swap(loaded, spare);
+      return true;
+    }
   };
 
   struct Cache {
-    std::array<List, classes> lists{};
-    std::array<List, classes> reserve{};
+    std::array<Pouch, classes> pouches{};
 
     Cache() = default;
     Cache(const Cache&) = delete;
@@ -123,9 +158,11 @@ class Recycler {
     ~Cache() {
       current_ = nullptr;
       gone_ = true;
-      for (std::size_t index = 0; index < classes; ++index) {
-        depot().put(index, lists[index]);
-        depot().put(index, reserve[index]);
+      for (const Pouch& pouch : pouches) {
+        for (Magazine* magazine : {pouch.loaded, pouch.spare}) {
+          if (magazine != nullptr) magazine->free_blocks();
+          delete magazine;
+        }
       }
     }
   };
