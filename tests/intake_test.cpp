@@ -17,6 +17,7 @@ namespace {
 using batching::detail::Intake;
 using batching::detail::Mail;
 using Submitted = Intake::Submitted;
+using Until = Intake::Until;
 
 const auto nothing = []() noexcept {};
 
@@ -41,17 +42,17 @@ TEST_CASE("a burst of submissions wakes the strand once and is read in order") {
   CHECK(intake.submit(letters[2], 1, false, nothing, nothing) == Submitted::stored);
   REQUIRE(intake.enter());
   CHECK(numbers(intake.take()) == std::vector{0, 1, 2});
-  CHECK(intake.leave(Intake::until_next));
+  CHECK(intake.leave(Until::next, 1));
   CHECK(intake.submit(letters[0], 1, false, nothing, nothing) == Submitted::wake);
 }
 
 TEST_CASE("while the clock runs only the submission that fills the window wakes the strand") {
-  Intake intake;
+  Intake intake(4);
   Letter letters[4];
   CHECK(intake.submit(letters[0], 1, false, nothing, nothing) == Submitted::wake);
   REQUIRE(intake.enter());
   (void)intake.take();
-  CHECK(intake.leave(4));  // one is read, three are lacking
+  CHECK(intake.leave(Until::full, 3));  // one is read, three are lacking
   CHECK(intake.submit(letters[1], 1, false, nothing, nothing) == Submitted::stored);
   CHECK(intake.submit(letters[2], 5, false, nothing, nothing) == Submitted::wake);
   CHECK(intake.submit(letters[3], 1, false, nothing, nothing) == Submitted::stored);
@@ -61,7 +62,7 @@ TEST_CASE("while every partition is busy only what is urgent wakes the strand") 
   Intake intake;
   Letter letters[3];
   REQUIRE(intake.enter());
-  CHECK(intake.leave(Intake::until_urgent));
+  CHECK(intake.leave(Until::urgent, 1));
   CHECK(intake.submit(letters[0], 1000, false, nothing, nothing) == Submitted::stored);
   CHECK(intake.submit(letters[1], 1, true, nothing, nothing) == Submitted::wake);
   CHECK(intake.submit(letters[2], 1, true, nothing, nothing) == Submitted::stored);
@@ -73,21 +74,21 @@ TEST_CASE("nobody leaves while there is urgent mail, or mail and a free partitio
   Letter urgent;
   REQUIRE(intake.enter());
   CHECK(intake.submit(lazy, 1, false, nothing, nothing) == Submitted::stored);
-  CHECK_FALSE(intake.leave(Intake::until_next));
-  CHECK_FALSE(intake.leave(5));
+  CHECK_FALSE(intake.leave(Until::next, 1));
+  CHECK_FALSE(intake.leave(Until::full, 5));
   CHECK_FALSE(intake.send(urgent));  // somebody is inside already
-  CHECK_FALSE(intake.leave(Intake::until_urgent));
+  CHECK_FALSE(intake.leave(Until::urgent, 1));
   CHECK(numbers(intake.take()).size() == 2);
-  CHECK(intake.leave(Intake::until_urgent));
+  CHECK(intake.leave(Until::urgent, 1));
 }
 
 TEST_CASE("one at a time is inside, and whoever comes second makes the first look again") {
   Intake intake;
   REQUIRE(intake.enter());
   CHECK_FALSE(intake.enter());
-  CHECK_FALSE(intake.leave(Intake::until_next));
+  CHECK_FALSE(intake.leave(Until::next, 1));
   CHECK(intake.take() == nullptr);
-  CHECK(intake.leave(Intake::until_next));
+  CHECK(intake.leave(Until::next, 1));
   Letter letter;
   CHECK(intake.send(letter));
 }
@@ -98,7 +99,7 @@ TEST_CASE("a wake-up that is on its way may be overtaken, and then finds nothing
   CHECK(intake.submit(letter, 1, false, nothing, nothing) == Submitted::wake);
   REQUIRE(intake.enter());  // a visitor
   CHECK(numbers(intake.take()).size() == 1);
-  CHECK(intake.leave(Intake::until_next));
+  CHECK(intake.leave(Until::next, 1));
   REQUIRE(intake.enter());  // the runner
   CHECK(intake.take() == nullptr);
 }
@@ -114,7 +115,7 @@ TEST_CASE("the clock is read for the first of a burst and for whoever opens a wi
         nothing);
   };
   REQUIRE(intake.enter());
-  CHECK(intake.leave(Intake::until_urgent, 1));
+  CHECK(intake.leave(Until::urgent, 4));
   for (int letter = 0; letter < 9; ++letter) submit(letter, 1);
   CHECK(stamped == std::vector{0, 4, 8});
   submit(9, 3);   // fills up
@@ -123,7 +124,7 @@ TEST_CASE("the clock is read for the first of a burst and for whoever opens a wi
   CHECK(stamped == std::vector{0, 4, 8, 10});
   REQUIRE(intake.enter());
   (void)intake.take();
-  CHECK(intake.leave(Intake::until_urgent, 25));  // 22 are read, two are lacking
+  CHECK(intake.leave(Until::urgent, 2));  // 22 are read, two are lacking
   stamped.clear();
   for (auto& letter : letters) letter = std::make_unique<Letter>();
   for (int letter = 0; letter < 4; ++letter) submit(letter, 1);
@@ -136,7 +137,6 @@ TEST_CASE("a closed intake refuses, keeps what it has, and still takes letters")
   CHECK(intake.submit(letters[0], 2, false, nothing, nothing) == Submitted::wake);
   intake.close();
   CHECK(intake.submit(letters[1], 3, false, nothing, nothing) == Submitted::refused);
-  CHECK(intake.accepted() == 2);
   CHECK(intake.send(letters[2]));
   CHECK(numbers(intake.take()).size() == 2);
   CHECK(intake.is_closed());
@@ -146,7 +146,7 @@ TEST_CASE("with many producers nothing is lost, each one's order is kept and one
   constexpr int producers = 3;
   constexpr int each = 20'000;
   constexpr std::uint64_t window = 7;
-  Intake intake;
+  Intake intake(window);
   std::vector<std::vector<std::unique_ptr<Letter>>> letters(producers);
   for (int p = 0; p < producers; ++p) {
     for (int i = 0; i < each; ++i)
@@ -166,7 +166,7 @@ TEST_CASE("with many producers nothing is lost, each one's order is kept and one
       }
       if (read == producers * each) done = true;
       // As with a window that is never full: it asks to be woken by the item that fills it.
-    } while (!intake.leave((read / window + 1) * window));
+    } while (!intake.leave(Until::full, window - read % window));
   };
 
   std::vector<std::thread> threads;

@@ -32,8 +32,7 @@ struct Story {
   explicit Story(const Options& options) : window(options) {}
 
   Waiting& submit(std::uint32_t items, Time now) {
-    calls.push_back(std::make_unique<Waiting>());
-    calls.back()->size = items;
+    calls.push_back(std::make_unique<Waiting>(items));
     calls.back()->arrived = now;
     window.submit(*calls.back());
     return *calls.back();
@@ -402,8 +401,7 @@ class Pair {
 
   bool submit(std::uint32_t items) {
     if (closed_) return false;
-    calls_.push_back(std::make_unique<Waiting>());
-    calls_.back()->size = items;
+    calls_.push_back(std::make_unique<Waiting>(items));
     calls_.back()->arrived = now_;
     started_.push_back(0);
     window_.submit(*calls_.back());

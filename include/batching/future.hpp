@@ -25,13 +25,14 @@ template <class T>
 class Future {
  public:
   Future() = default;
-  /// For the library: takes over one reference.
-  explicit Future(detail::FutureAnswer<T>& answer) noexcept : answer_(&answer) {}
-  Future(Future&& other) noexcept : answer_(std::exchange(other.answer_, nullptr)) {}
+  /// For the library: takes over one reference. The core is there as long as the answer is not.
+  Future(detail::FutureAnswer<T>& answer, detail::Core& core) noexcept : answer_(&answer), core_(&core) {}
+  Future(Future&& other) noexcept : answer_(std::exchange(other.answer_, nullptr)), core_(other.core_) {}
   Future& operator=(Future&& other) noexcept {
     if (this != &other) {
       reset();
       answer_ = std::exchange(other.answer_, nullptr);
+      core_ = other.core_;
     }
     return *this;
   }
@@ -75,7 +76,7 @@ class Future {
   /// The caller wants no answer any more: the future is ready with `errc::cancelled` when this returns, and an item
   /// that still waits leaves its window. Neighbours notice nothing. False, and without effect, if the answer came
   /// first. Callable from any thread, unlike the rest, as long as the future stays in place.
-  bool cancel() { return answer_ != nullptr && answer_->cancel(); }
+  bool cancel() { return answer_ != nullptr && answer_->cancel(*core_); }
 
  private:
   using Steady = std::chrono::steady_clock;
@@ -96,7 +97,7 @@ class Future {
     if (answer_ == nullptr) throw std::future_error(std::future_errc::no_state);
     if (answer_->ready()) return std::future_status::ready;
     if (limit == at_once) return std::future_status::timeout;  // does not block
-    if (detail::Inside::any(&answer_->core())) {
+    if (detail::Inside::any(core_)) {
       throw Error(errc::would_deadlock,
                   "batching::Future: wait inside the same batcher's batch function, handler or pool");
     }
@@ -108,6 +109,7 @@ class Future {
   }
 
   detail::FutureAnswer<T>* answer_ = nullptr;
+  detail::Core* core_ = nullptr;
 };
 
 }  // namespace batching

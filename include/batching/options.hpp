@@ -4,13 +4,14 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <stdexcept>
 #include <string>
 
 namespace batching {
 
 /// Why a window closed and its batch left.
-enum class CloseReason {
+enum class CloseReason : std::uint8_t {
   size,     ///< it reached `batch_size`
   weight,   ///< the next item would not have fitted
   timeout,  ///< its first item had waited `batch_timeout`

@@ -21,7 +21,7 @@ namespace batching::detail {
 template <class T>
 class FutureAnswer : public Call {
  public:
-  FutureAnswer(Core& core, std::size_t items) noexcept : Call(core, items, true, 2) {}
+  explicit FutureAnswer(std::size_t items) noexcept : Call(items, true, 2) {}
 
   [[nodiscard]] bool ready() const noexcept { return (word_.load(std::memory_order_acquire) & visible) != 0; }
 
@@ -63,7 +63,7 @@ class FutureAnswer : public Call {
   }
 
  protected:
-  ~FutureAnswer() = default;
+  ~FutureAnswer() override = default;
   void put(Stored<T>&& value) { outcome_.template emplace<1>(std::move(value)); }
 
  private:
@@ -74,13 +74,13 @@ class FutureAnswer : public Call {
 template <class T, class Handler>
 class HandlerAnswer : public Call, public Completion {
  public:
-  HandlerAnswer(Core& core, std::size_t items, bool shared, Handler&& handler)
-      : Call(core, items, shared, 1), holder_(std::move(handler), core.executor()) {}
+  HandlerAnswer(const Core& core, std::size_t items, bool shared, Handler&& handler)
+      : Call(items, shared, 1), holder_(std::move(handler), core.executor()) {}
 
   /// Lets the handler's cancellation slot cancel this call.
-  void connect_slot() {
+  void connect_slot(Core& core) {
     auto slot = net::get_associated_cancellation_slot(holder_.handler());
-    if (slot.is_connected()) slot.template emplace<Cancel>(*this);
+    if (slot.is_connected()) slot.template emplace<Cancel>(*this, core);
   }
   [[nodiscard]] static bool has_slot(const Handler& handler) noexcept {
     return net::get_associated_cancellation_slot(handler).is_connected();
@@ -121,23 +121,24 @@ class HandlerAnswer : public Call, public Completion {
   [[nodiscard]] const auto& allocator() const noexcept { return holder_.allocator(); }
 
  protected:
-  ~HandlerAnswer() = default;
+  ~HandlerAnswer() override = default;
   void put(Stored<T>&& value) { outcome_.template emplace<1>(std::move(value)); }
 
  private:
   /// Lives in the slot. Emitting is the handler's executor's business, and may come at any time, also too late.
   class Cancel {
    public:
-    explicit Cancel(Call& call) noexcept : call_(call) { call_.add_reference(); }
+    Cancel(Call& call, Core& core) noexcept : call_(call), core_(core) { call_.add_reference(); }
     Cancel(const Cancel&) = delete;
     Cancel& operator=(const Cancel&) = delete;
     ~Cancel() { call_.release(); }
     void operator()(net::cancellation_type type) {
-      if (type != net::cancellation_type::none) call_.cancel();
+      if (type != net::cancellation_type::none) call_.cancel(core_);
     }
 
    private:
     Call& call_;
+    Core& core_;  // there as long as the call is unanswered
   };
 
   HandlerHolder<Handler> holder_;

@@ -97,7 +97,7 @@ class BatchWorkshop final : public Workshop {
 /// Sends a call on its way. A refusal, and the answer of a call without items, comes like any other answer.
 template <class Clock>
 void launch(Call& call, Engine<Clock>& engine, const CallOptions& call_options) {
-  const std::size_t size = call.Waiting::size;
+  const std::size_t size = call.size;
   if (size > 0 && engine.submit(call, call_options.timeout)) return;
   Delivery delivery;
   if (size > 0) {
@@ -118,7 +118,7 @@ void launch_async(Handler handler, Input input, std::size_t size, Engine<Clock>&
   const bool shared = CallOf::many || has_slot || call_options.timeout;
   const auto allocator = net::get_associated_allocator(handler, RecyclingAllocator<void>());
   auto* call = create<CallOf>(allocator, std::move(input), engine, size, shared, std::move(handler));
-  if (has_slot) call->connect_slot();
+  if (has_slot) call->connect_slot(engine);
   launch(*call, engine, call_options);
 }
 
@@ -170,16 +170,16 @@ struct BatcherCore {
 
   Future<Out> submit_one(In&& input, const CallOptions& call_options) {
     using CallOf = OneCall<In, Out, FutureAnswer<Out>>;
-    auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(input), *engine, std::size_t{1});
-    Future<Out> future(*call);
+    auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(input), std::size_t{1});
+    Future<Out> future(*call, *engine);
     launch(*call, *engine, call_options);
     return future;
   }
   Future<Outs> submit_many(Array<In>&& inputs, const CallOptions& call_options) {
     using CallOf = ManyCall<In, Out, FutureAnswer<Outs>>;
     const std::size_t size = checked_size(inputs);
-    auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(inputs), *engine, size);
-    Future<Outs> future(*call);
+    auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(inputs), size);
+    Future<Outs> future(*call, *engine);
     launch(*call, *engine, call_options);
     return future;
   }

@@ -7,6 +7,7 @@
 #include <batching/detail/delivery.hpp>
 #include <batching/detail/intake.hpp>
 #include <batching/detail/parking.hpp>
+#include <batching/detail/recycling.hpp>
 #include <batching/detail/window.hpp>
 #include <batching/error.hpp>
 
@@ -17,12 +18,12 @@
 
 namespace batching::detail {
 
-/// The two letters that a call sends to the strand are parts of it.
-struct Submission : Mail {
-  Submission() noexcept : Mail(Kind::submission) {}
-};
-struct Withdrawal : Mail {
-  Withdrawal() noexcept : Mail(Kind::withdrawal) {}
+class Call;
+
+/// Tells the strand that a caller has withdrawn its call, which waits or runs.
+struct Withdrawal final : Mail {
+  explicit Withdrawal(Call& of) noexcept : Mail(Kind::withdrawal), call(of) {}
+  Call& call;
 };
 
 /// Whoever *claims* a call writes its one answer: the batch that ran it, the strand (timeout, stop), or its own caller
@@ -31,16 +32,15 @@ struct Withdrawal : Mail {
 ///
 ///   - the batcher's, until every item of the call has had its turn (`end`);
 ///   - a future's, a cancellation slot's, a completion's, a letter's, a deadline's.
-class Call : public Waiting, public Deadline, public Submission, public Withdrawal {
+///
+/// It does not know its batcher: whoever does something with a call knows which one that is, and a call should fit into
+/// as few cache lines as can be, since each of them moves from one processor to another and back.
+class Call : public Waiting, public Deadline {
  public:
-  Call(Core& core, std::size_t items, bool shared, std::uint32_t references) noexcept
-      : core_(core), word_(references * reference), shared_(shared) {
-    Waiting::size = static_cast<std::uint32_t>(items);
-  }
+  Call(std::size_t items, bool shared, std::uint32_t references) noexcept
+      : Waiting(static_cast<std::uint32_t>(items)), word_(references * reference + (shared ? 0 : lone)) {}
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
-
-  [[nodiscard]] Core& core() const noexcept { return core_; }
 
   /// The inputs that have not been handed to a batch, as a contiguous array of all (`In*`).
   [[nodiscard]] virtual void* inputs() noexcept = 0;
@@ -56,34 +56,38 @@ class Call : public Waiting, public Deadline, public Submission, public Withdraw
   virtual void publish(Delivery& delivery) = 0;
 
   /// True for one caller only: the answer is its to write.
-  [[nodiscard]] bool claim() noexcept { return !shared_ || (word_.fetch_or(claimed) & claimed) == 0; }
+  [[nodiscard]] bool claim() noexcept { return is_lone() || (word_.fetch_or(claimed) & claimed) == 0; }
   [[nodiscard]] bool is_claimed() const noexcept { return (word_.load() & claimed) != 0; }
 
   /// The caller wants no answer any more: `errc::cancelled` now, and what still waits leaves the window. False if it
   /// was answered before. Any thread that holds a reference.
-  bool cancel() {
+  bool cancel(Core& core) {
+    if (is_claimed()) return false;
+    auto* letter = create<Withdrawal>(RecyclingAllocator<void>(), *this);
     std::uint32_t old = word_.load();
     do {
-      if ((old & claimed) != 0) return false;
+      if ((old & claimed) != 0) {
+        detail::destroy(letter, RecyclingAllocator<void>());
+        return false;
+      }
     } while (!word_.compare_exchange_weak(old, (old | claimed | withdrawing) + 2 * reference));
     put_error(std::make_exception_ptr(Error(errc::cancelled)));
     Delivery delivery;
-    Counters::Count& count = core_.counters().answered[static_cast<std::size_t>(Answered::cancelled)];
-    count.fetch_add(Waiting::size);
+    core.counters().answered[static_cast<std::size_t>(Answered::cancelled)].fetch_add(size);
     publish(delivery);
-    delivery.hand_over(core_, false);
-    core_.withdraw(*this);
+    delivery.hand_over(core, false);
+    core.withdraw(*letter);
     return true;
   }
 
   void add_reference() noexcept { word_.fetch_add(reference); }
   void release() noexcept {
-    if (!shared_ || word_.fetch_sub(reference) / reference == 1) destroy();
+    if (is_lone() || word_.fetch_sub(reference) / reference == 1) destroy();
   }
 
   /// Every item of the call, answered by somebody else, has had its turn.
   void end(Delivery& delivery) noexcept {
-    if (!shared_) return destroy();
+    if (is_lone()) return destroy();
     const std::uint32_t old = word_.fetch_sub(reference);
     if ((old & withdrawing) != 0) delivery.withdrawn();
     if (old / reference == 1) destroy();
@@ -98,43 +102,33 @@ class Call : public Waiting, public Deadline, public Submission, public Withdraw
   }
 
  protected:
-  ~Call() = default;
+  ~Call() override = default;
   virtual void destroy() noexcept = 0;
 
   static constexpr std::uint32_t claimed = 1;      // the answer belongs to somebody
   static constexpr std::uint32_t withdrawing = 2;  // namely to the caller, whose letter will come
   static constexpr std::uint32_t visible = 4;      // the answer can be read
   static constexpr std::uint32_t parked = 8;       // somebody sleeps until it can
-  static constexpr std::uint32_t reference = 16;
+  static constexpr std::uint32_t lone = 16;        // never more than one reference; the word does not change
+  static constexpr std::uint32_t reference = 32;
 
-  Core& core_;
+  [[nodiscard]] bool is_lone() const noexcept { return (word_.load(std::memory_order_relaxed) & lone) != 0; }
+
   Word word_;
-  const bool shared_;
 };
 
-inline void Delivery::add(Call& call, Answered how) noexcept {
-  // The link of its letter is free: the strand has read it.
-  Mail& link = static_cast<Submission&>(call);
-  link.next = nullptr;
-  if (last_ != nullptr) {
-    static_cast<Submission&>(*last_).next = &link;
-  } else {
-    first_ = &call;
-  }
-  last_ = &call;
-  counts_[static_cast<std::size_t>(how)] += call.Waiting::size;
+inline void Delivery::add(Call& call, Answered how) {
+  answered_.push_back(&call);
+  counts_[static_cast<std::size_t>(how)] += call.size;
 }
 
 inline void Delivery::commit(Core& core) {
+  if (answered_.empty()) return;
   for (std::size_t how = 0; how < std::size(counts_); ++how) {
     if (const std::uint64_t count = std::exchange(counts_[how], 0)) core.counters().answered[how].fetch_add(count);
   }
-  last_ = nullptr;
-  for (Call* call = std::exchange(first_, nullptr); call != nullptr;) {
-    Mail* next = static_cast<Submission&>(*call).next;
-    call->publish(*this);  // may be its end
-    call = static_cast<Call*>(static_cast<Submission*>(next));
-  }
+  for (Call* call : answered_) call->publish(*this);  // may be its end
+  answered_.clear();
 }
 
 inline void Delivery::submit(Core& core, bool here) {

@@ -29,7 +29,7 @@ class Closing : public Mail {
   const Until until;
 
  protected:
-  ~Closing() = default;
+  ~Closing() override = default;
 };
 
 /// A blocked thread, which may give up before.

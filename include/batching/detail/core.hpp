@@ -15,13 +15,14 @@
 
 namespace batching::detail {
 
-class Call;
+struct Withdrawal;
 class Running;
 
 /// Counters that every stage writes; see `Stats`.
 struct Counters {
   using Count = std::atomic<std::uint64_t>;
 
+  Count accepted = 0;               // items whose submission the strand has read
   std::array<Count, 5> answered{};  // by `Answered`
   Count left = 0;                   // items that wait no more
   Count batches = 0;
@@ -51,8 +52,8 @@ class Core : public std::enable_shared_from_this<Core> {
   [[nodiscard]] Counters& counters() noexcept { return counters_; }
   [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
 
-  /// A call whose caller has withdrawn it, and which has been answered: the strand hears of it. Any thread.
-  virtual void withdraw(Call& call) = 0;
+  /// A caller has withdrawn its call, which has been answered: the strand hears of it. Any thread.
+  virtual void withdraw(Withdrawal& letter) = 0;
   /// Every item of the batch is answered and its function has returned. Any thread.
   virtual void finish(Running& running) = 0;
 

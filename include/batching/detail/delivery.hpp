@@ -27,7 +27,7 @@ class Delivery {
   Delivery& operator=(const Delivery&) = delete;
 
   /// The answer of `call` has been written, by whoever claimed it.
-  void add(Call& call, Answered how) noexcept;
+  void add(Call& call, Answered how);
 
   /// A future's owner sleeps on its word.
   void wake(const Word& word) { parked_.push_back(&word); }
@@ -48,8 +48,7 @@ class Delivery {
   void unpark_all() noexcept;
 
  private:
-  Call* first_ = nullptr;
-  Call* last_ = nullptr;
+  std::vector<Call*> answered_;
   std::uint64_t counts_[5] = {};
   std::vector<const void*> parked_;
   CompletionList completions_;

@@ -42,8 +42,8 @@ class Dispatcher {
   [[nodiscard]] Time next_deadline() const noexcept { return deadlines_.next(); }
 
   void accept(Call& call);
-  /// The call's letter says that it has been answered by its own caller.
-  void withdraw(Call& call, Delivery& delivery);
+  /// The letter says that a call has been answered by its own caller; it ends here.
+  void withdraw(Withdrawal& letter, Delivery& delivery);
   /// Answers those whose time is up.
   void expire(Time now, Delivery& delivery);
   /// Everybody who waits hears this error.
@@ -92,7 +92,9 @@ inline void Dispatcher::accept(Call& call) {
   window_.submit(call);
 }
 
-inline void Dispatcher::withdraw(Call& call, Delivery& delivery) {
+inline void Dispatcher::withdraw(Withdrawal& letter, Delivery& delivery) {
+  Call& call = letter.call;
+  detail::destroy(&letter, RecyclingAllocator<void>());
   --letters_;
   forget_deadline(call);
   leave_row(call, delivery);

@@ -41,7 +41,8 @@ class Engine final : public Core {
  public:
   Engine(net::any_io_executor executor, std::shared_ptr<void> pool, std::shared_ptr<Workshop> workshop,
          const Options& options)
-      : Core(std::move(executor), std::move(pool)),
+      : Core(std::move(executor), pool),
+        owns_pool_(pool != nullptr),
         timed_(Window::timed(options)),
         intake_(options.batch_size),
         dispatcher_(*this, std::move(workshop), options),
@@ -65,7 +66,7 @@ class Engine final : public Core {
     if (timeout) call.deadline = later(call.arrived, *timeout);
     std::shared_ptr<Engine> alive;
     const auto submitted = intake_.submit(
-        static_cast<Submission&>(call), call.Waiting::size, timeout.has_value(),
+        call, call.size, timeout.has_value(),
         [&]() noexcept {
           if (timed_ && call.arrived == Waiting::unknown) stamp();
         },
@@ -77,32 +78,33 @@ class Engine final : public Core {
     return true;
   }
 
-  void flush() { (void)tell(Mail::Kind::flush); }
+  void flush() { (void)tell(Order::What::flush); }
   /// Refuses new work and runs what was accepted.
   void close() {
     intake_.close();
-    (void)tell(Mail::Kind::close);
+    (void)tell(Order::What::close);
   }
   /// Refuses new work and fails what has not started, now.
   void stop() {
     intake_.close();
     request_stop();
-    tell(Mail::Kind::stop)->wait();
+    tell(Order::What::stop)->wait();
   }
   /// Likewise, because the context of the executor goes away.
   void abandon() {
     intake_.close();
     lose_executor();
-    tell(Mail::Kind::abandon)->wait();
+    tell(Order::What::abandon)->wait();
   }
   /// `closing` will be told when what it waits for has come; the last delivery comes only once the batcher is closed.
   void when_closed(Closing& closing) { send(closing); }
 
-  [[nodiscard]] Stats stats() const noexcept;
+  /// Reads the mail first, so that whatever the caller has submitted is counted.
+  [[nodiscard]] Stats stats();
 
   // --- What batches, calls and the timer report. Any thread. ---
 
-  void withdraw(Call& call) override { send(static_cast<Withdrawal&>(call)); }
+  void withdraw(Withdrawal& letter) override { send(letter); }
   void keep(Running& running) override { send(static_cast<Kept&>(running)); }
   void finish(Running& running) override { send(static_cast<Finished&>(running)); }
   void on_alarm(std::uint64_t number) {
@@ -111,8 +113,9 @@ class Engine final : public Core {
   }
 
  private:
-  /// Who is on the strand: a runner may leave it with a batch to run, a visitor summons a runner for that.
-  enum class Role { runner, visitor };
+  /// Who is on the strand: a runner may leave it with a batch to run, a visitor summons a runner for that, and so does
+  /// a runner that is passing: it has just run a batch, and others want to use its thread.
+  enum class Role { runner, passing, visitor };
 
   struct Runner {
     using allocator_type = RecyclingAllocator<void>;
@@ -128,7 +131,10 @@ class Engine final : public Core {
   /// A letter with an order, and whether it has been carried out.
   class Order final : public Mail {
    public:
-    explicit Order(Kind what) noexcept : Mail(what) {}
+    enum class What : std::uint8_t { flush, close, stop, abandon, read };
+
+    explicit Order(What order) noexcept : Mail(Kind::order), what(order) {}
+    const What what;
     void wait() noexcept {
       // On the strand already (a destructor of the user's, most likely): it will be read when this returns.
       while (!on_strand() && done_.load() == 0) park(done_, 0, no_limit);
@@ -150,33 +156,43 @@ class Engine final : public Core {
   void post_runner(bool summoned) {
     if (!homeless()) net::post(executor(), Runner{self(), summoned});
   }
+  /// Likewise, but nobody has to be woken: this thread will be back at its executor in a moment.
+  void defer_runner(bool summoned) {
+    if (!homeless()) net::defer(executor(), Runner{self(), summoned});
+  }
   void send(Mail& mail) {
     const auto alive = self();
     if (intake_.send(mail)) (void)process(Role::visitor);
   }
-  std::shared_ptr<Order> tell(Mail::Kind kind) {
-    auto order = std::make_shared<Order>(kind);
+  std::shared_ptr<Order> tell(typename Order::What what) {
+    auto order = std::make_shared<Order>(what);
     order->itself = order;
     send(*order);
     return order;
   }
 
-  /// Runs a batch on this thread, off the strand.
+  /// Runs a batch on this thread, off the strand, and then the next one: on a pool of its own at once, elsewhere after
+  /// what else the executor has to do.
   void run(Running* batch) {
     if (batch == nullptr) return;
     const Inside inside(this);
-    batch->run();
-    batch->delivery().hand_over(*this, true);
-    batch->returned();
+    do {
+      batch->run();
+      batch->delivery().hand_over(*this, true);
+      if (!batch->returned() || !intake_.send(static_cast<Finished&>(*batch))) return;
+      batch = process(owns_pool_ ? Role::runner : Role::passing);
+    } while (batch != nullptr);
   }
 
   // --- On the strand: one thread at a time. ---
 
   [[nodiscard]] Running* process(Role role);
   void read(Mail& mail, Delivery& delivery);
+  void obey(Order& order, Delivery& delivery);
   void settle(Delivery& delivery);
-  [[nodiscard]] std::uint64_t wake_at(Time now) const noexcept;
+  [[nodiscard]] Intake::Until until(Time now) const noexcept;
 
+  const bool owns_pool_;
   const bool timed_;  // does the window look at the clock at all?
   std::shared_ptr<ContextWatch> watch_;
   Intake intake_;
@@ -185,8 +201,7 @@ class Engine final : public Core {
   Dispatcher dispatcher_;
   Alarm<Clock> alarm_;
   std::vector<Closing*> closings_;
-  std::uint64_t read_ = 0;  // items whose submission has been read
-  Time last_arrived_{};     // of the last of them
+  Time last_arrived_{};  // of the last submission read
   bool closed_ = false;
   /// While somebody waits, nobody else may be there to keep this alive and the executor at work.
   std::shared_ptr<Engine> itself_;
@@ -212,7 +227,7 @@ Running* Engine<Clock>::process(Role role) {
     const Time now = ask ? Alarm<Clock>::now() : Time::zero();
     if (ask) dispatcher_.expire(now, delivery);
     if (batch == nullptr && role == Role::runner) batch = dispatcher_.start(now);
-    if (window.ready(now) && !summoned_.exchange(true)) post_runner(true);
+    if (window.ready(now) && !summoned_.exchange(true)) role == Role::passing ? defer_runner(true) : post_runner(true);
     settle(delivery);
     const Time at = window.ready(now) ? never : window.wake_at();  // if it is, a runner is on its way
     if (const Time wake = std::min(at, dispatcher_.next_deadline()); wake != never) {
@@ -220,7 +235,7 @@ Running* Engine<Clock>::process(Role role) {
     } else if (window.waiting() == 0 && window.running() == 0) {
       alarm_.cancel();
     }
-    if (intake_.leave(wake_at(now), read_ + window.lacking_behind() + 1)) break;
+    if (intake_.leave(until(now), window.lacking_behind())) break;
   } while (true);
   strand_of_this_thread_ = outer;
   delivery.hand_over(*this, false);
@@ -231,15 +246,15 @@ template <class Clock>
 void Engine<Clock>::read(Mail& mail, Delivery& delivery) {
   switch (mail.kind) {
     case Mail::Kind::submission: {
-      Call& call = static_cast<Call&>(static_cast<Submission&>(mail));
-      read_ += call.Waiting::size;
+      Call& call = static_cast<Call&>(mail);
+      Counters::add(counters().accepted, call.size);
       // Without a time of its own it came together with the one before, or after: that can only hurry it.
       if (call.arrived == Waiting::unknown) call.arrived = last_arrived_;
       last_arrived_ = call.arrived;
       return dispatcher_.accept(call);
     }
     case Mail::Kind::withdrawal:
-      return dispatcher_.withdraw(static_cast<Call&>(static_cast<Withdrawal&>(mail)), delivery);
+      return dispatcher_.withdraw(static_cast<Withdrawal&>(mail), delivery);
     case Mail::Kind::kept:
       return dispatcher_.keep(static_cast<Running&>(static_cast<Kept&>(mail)));
     case Mail::Kind::finished:
@@ -247,24 +262,34 @@ void Engine<Clock>::read(Mail& mail, Delivery& delivery) {
     case Mail::Kind::closing:
       closings_.push_back(static_cast<Closing*>(&mail));
       return;
-    case Mail::Kind::flush:
+    case Mail::Kind::order:
+      return obey(static_cast<Order&>(mail), delivery);
+  }
+}
+
+template <class Clock>
+void Engine<Clock>::obey(Order& order, Delivery& delivery) {
+  switch (order.what) {
+    case Order::What::read:
+      break;
+    case Order::What::flush:
       dispatcher_.window().flush();
       break;
-    case Mail::Kind::close:
+    case Order::What::close:
       closed_ = true;
       dispatcher_.window().close();
       break;
-    case Mail::Kind::abandon:
+    case Order::What::abandon:
       alarm_.abandon();
       busy_ = {};
       [[fallthrough]];
-    case Mail::Kind::stop:
+    case Order::What::stop:
       closed_ = true;
       dispatcher_.fail_waiting(errc::closed, delivery);
       break;
   }
   delivery.commit(*this);  // before whoever gave the order goes on
-  static_cast<Order&>(mail).done(delivery);
+  order.done(delivery);
 }
 
 /// Shows the answers, tells those who wait for the end, and sees to what has to live on.
@@ -293,29 +318,29 @@ void Engine<Clock>::settle(Delivery& delivery) {
   }
 }
 
-/// The submission, counted in items, for which somebody has to come back to the strand.
+/// What the strand may sleep until, its clock aside.
 template <class Clock>
-std::uint64_t Engine<Clock>::wake_at(Time now) const noexcept {
+Intake::Until Engine<Clock>::until(Time now) const noexcept {
   const Window& window = dispatcher_.window();
-  if (window.busy() || window.ready(now)) return Intake::until_urgent;
-  if (window.waiting() == 0) return Intake::until_next;
-  return read_ + window.lacking();
+  if (window.busy() || window.ready(now)) return Intake::Until::urgent;  // if ready, a runner is on its way
+  return window.waiting() == 0 ? Intake::Until::next : Intake::Until::full;
 }
 
 template <class Clock>
-Stats Engine<Clock>::stats() const noexcept {
+Stats Engine<Clock>::stats() {
   const Counters& counts = counters();
   const auto answered = [&](Answered how) { return counts.answered[static_cast<std::size_t>(how)].load(); };
   const auto closed_by = [&](CloseReason reason) { return counts.closed_by[static_cast<std::size_t>(reason)].load(); };
   Stats stats;
-  // What is subtracted is read first, so that no difference goes below zero.
-  const std::uint64_t left = counts.left.load();
+  // Parts are read before their whole, so that none is larger. Callers may cancel what the strand has not read yet.
   stats.completed = answered(Answered::completed);
   stats.failed = answered(Answered::failed);
   stats.cancelled = answered(Answered::cancelled);
   stats.timed_out = answered(Answered::timed_out);
-  stats.accepted = intake_.accepted();
   stats.rejected = answered(Answered::rejected);
+  tell(Order::What::read)->wait();
+  const std::uint64_t left = counts.left.load();
+  stats.accepted = counts.accepted.load();
   stats.batches = counts.batches.load();
   stats.batched = counts.batched.load();
   stats.queued = stats.accepted - left;

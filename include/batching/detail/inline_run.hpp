@@ -18,7 +18,7 @@ namespace batching::detail {
 class Aside final : public Core {
  public:
   explicit Aside(const Core& beside) : Core(beside.executor(), nullptr) {}
-  void withdraw(Call&) override {}
+  void withdraw(Withdrawal& letter) override { detail::destroy(&letter, RecyclingAllocator<void>()); }
   void keep(Running&) override {}
   void finish(Running&) override {}
 };
@@ -32,8 +32,8 @@ Many<Out> run_inline(const Core& core, BatchFunction<In, Out>& function, Array<I
   const std::size_t size = inputs.size();
   auto batch = std::make_unique<BatchState<In, Out>>(function);
   batch->slices.push_back({nullptr, 0, static_cast<std::uint32_t>(size)});
-  auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(inputs), *aside, size);
-  Future<Many<Out>> future(*call);
+  auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(inputs), size);
+  Future<Many<Out>> future(*call, *aside);
   batch->slices.front().call = call;
   batch->info = {0, place, size, CloseReason::size};
   batch->start(*aside);
@@ -41,7 +41,7 @@ Many<Out> run_inline(const Core& core, BatchFunction<In, Out>& function, Array<I
     const Inside inside(&core);
     batch->run();
   }
-  batch->returned();
+  (void)batch->returned();
   // A handle that is still held keeps the batch.
   if (!batch->release()) (void)batch.release();
   if (future.wait_for(std::chrono::seconds(0)) != std::future_status::ready && Inside::any(&core)) {

@@ -2,33 +2,41 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/prefetch.hpp>
+
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <limits>
+#include <utility>
 
 namespace batching::detail {
 
-/// One message to the strand. Aligned so that four bits of its address are free for the strand's own state.
+/// One message to the strand. Aligned so that four bits of its address are free for the strand's own state. What is
+/// sent has virtual functions anyway; with one here, no call needs a second pointer to its table.
 struct alignas(16) Mail {
-  enum class Kind : std::uint8_t { submission, withdrawal, finished, kept, flush, close, stop, abandon, closing };
+  enum class Kind : std::uint8_t { submission, withdrawal, finished, kept, order, closing };
 
   explicit Mail(Kind what) noexcept : kind(what) {}
   Mail(const Mail&) = delete;
   Mail& operator=(const Mail&) = delete;
 
   Mail* next = nullptr;
+  const Mail* ahead = nullptr;  // what its reader should fetch meanwhile; never looked at, it may be gone
   Kind kind;
 
  protected:
-  ~Mail() = default;
+  virtual ~Mail() = default;
 };
 
-/// Many threads push, one at a time is *inside*: that is the whole strand. One word holds the list and what its owner
-/// is doing:
+/// Many threads push, one at a time is *inside*: that is the whole strand. One word holds the list, what its owner is
+/// doing, and how much the window at the end of the row lacks; so a submission is one atomic operation, and it knows
+/// whether it has to wake the strand and whether its time matters:
 ///
 ///     idle       nobody is inside; the next submission must wake the strand
-///     parked     nobody is inside and submissions may pile up: every partition is busy, or a clock is running and
-///                the window is not full yet; the submission that fills it wakes the strand
+///     filling    nobody is inside and submissions may pile up until one fills the window: its clock is running
+///     busy       likewise, however many come: no partition is free
 ///     scheduled  a wake-up is on its way
 ///     inside     somebody is at it and will look again before leaving
 ///
@@ -36,11 +44,14 @@ struct alignas(16) Mail {
 class Intake {
  public:
   enum class Submitted { refused, stored, wake };
+  /// What the strand sleeps until: the next submission, the one that fills the window, or an urgent one only.
+  enum class Until : std::uint8_t { next, full, urgent };
 
-  explicit Intake(std::uint64_t window = 1) noexcept : window_(window) {}
+  /// `window`: its size in items.
+  explicit Intake(std::uint64_t window = 1) noexcept : window_(std::min(window, most_lacking)), word_(lack(window_)) {}
 
-  /// Leaves a submission of so many items. `urgent`: the strand must look at it although it is parked. `wake`: it is
-  /// for the caller to schedule somebody who calls `enter`. Any thread.
+  /// Leaves a submission of so many items. `urgent`: the strand must look at it although it sleeps. `wake`: it is for
+  /// the caller to schedule somebody who calls `enter`. Any thread.
   ///
   /// `stamp()` is called, before, if the time of this submission may matter: it is the first since the strand took its
   /// mail, or has the item that opens a window. (A reading of the clock costs as much as all the rest of this.)
@@ -49,40 +60,41 @@ class Intake {
   /// and destroy whatever the caller does not hold on to.
   template <class Stamp, class Hold>
   [[nodiscard]] Submitted submit(Mail& mail, std::uint64_t items, bool urgent, Stamp stamp, Hold hold) noexcept {
-    if ((word_.load() & closed) != 0) return Submitted::refused;
-    const std::uint64_t ticket = accepted_.fetch_add(items) + items;
+    remember(mail);
     bool stamped = false;
-    std::uintptr_t old = word_.load();
+    std::uint64_t old = word_.load(std::memory_order_relaxed);
     for (;;) {
-      if ((old & closed) != 0) {
-        accepted_.fetch_sub(items);
-        return Submitted::refused;
-      }
+      if ((old & closed) != 0) return Submitted::refused;
       mail.next = list(old);
-      if (!stamped && (opens(ticket) || mail.next == nullptr)) {
+      const std::uint64_t lacking = old >> lacking_shift & most_lacking;
+      const bool fills = items >= lacking;
+      if (!stamped && (mail.next == nullptr || lacking == window_ || items > lacking)) {
         stamp();
         stamped = true;
       }
-      const bool wake = status(old) == idle || (status(old) == parked && (urgent || fills(ticket, items)));
+      const bool wake = urgent ? is_asleep(old) : status(old) == idle || (status(old) == filling && fills);
       if (wake) hold();
-      const std::uintptr_t next =
-          address(mail) | (old & urgent_bit) | (urgent ? urgent_bit : 0) | (wake ? scheduled : status(old));
+      const std::uint64_t then = items < lacking    ? lacking - items
+                                 : items == lacking ? window_
+                                                    : window_ - (items - lacking) % window_;
+      const std::uint64_t next = address(mail) | (old & urgent_bit) | (urgent ? urgent_bit : 0) | lack(then) |
+                                 (wake ? scheduled : status(old));
       if (word_.compare_exchange_weak(old, next)) return wake ? Submitted::wake : Submitted::stored;
     }
   }
 
   /// Leaves mail that must be read soon. True: nobody was inside, now this thread is. Any thread.
   [[nodiscard]] bool send(Mail& mail) noexcept {
-    std::uintptr_t old = word_.load();
+    std::uint64_t old = word_.load();
     do {
       mail.next = list(old);
-    } while (!word_.compare_exchange_weak(old, address(mail) | (old & closed) | urgent_bit | inside));
+    } while (!word_.compare_exchange_weak(old, address(mail) | (old & (closed | lacking_bits)) | urgent_bit | inside));
     return status(old) != inside;
   }
 
   /// Steps inside, or makes whoever is there look again. True: now this thread is. Any thread.
   [[nodiscard]] bool enter() noexcept {
-    std::uintptr_t old = word_.load();
+    std::uint64_t old = word_.load();
     while (
         !word_.compare_exchange_weak(old, status(old) == inside ? old | urgent_bit : (old & ~status_bits) | inside)) {
     }
@@ -91,10 +103,11 @@ class Intake {
 
   /// All mail so far, first in first out. Only inside.
   [[nodiscard]] Mail* take() noexcept {
-    Mail* newest = list(word_.fetch_and(closed | status_bits));
+    Mail* newest = list(word_.fetch_and(closed | lacking_bits | status_bits));
     Mail* oldest = nullptr;
     while (newest != nullptr) {
       Mail* next = newest->next;
+      prefetch(newest->ahead);
       newest->next = oldest;
       oldest = newest;
       newest = next;
@@ -102,23 +115,18 @@ class Intake {
     return oldest;
   }
 
-  /// Submissions until which the strand may sleep, counted over the batcher's life.
-  static constexpr std::uint64_t until_next = 0;                                            // the very next one
-  static constexpr std::uint64_t until_urgent = std::numeric_limits<std::uint64_t>::max();  // however many
-
-  /// Steps outside, to be woken by the submission of the `until`th item; the `opener`th is the next that opens a
-  /// window. False: there is mail, still inside.
-  [[nodiscard]] bool leave(std::uint64_t until, std::uint64_t opener = 0) noexcept {
-    wake_at_.store(until);
-    opener_.store(opener, std::memory_order_relaxed);
-    // Tickets are drawn before the push: the one that fills the window may be pushed before those that came before it,
-    // and nobody would wake the strand for them. So once such a ticket is out, every push wakes.
-    const std::uintptr_t rest = until != until_next && accepted_.load() < until ? parked : idle;
-    std::uintptr_t old = word_.load();
+  /// Steps outside. `lacking`: how many items the window at the end of the row lacks; as many as it has room for if the
+  /// next item opens one. False: there is mail, still inside.
+  [[nodiscard]] bool leave(Until until, std::uint64_t lacking) noexcept {
+    const std::uint64_t rest = until == Until::next ? idle : until == Until::full ? filling : busy;
+    std::uint64_t old = word_.load();
+    std::uint64_t next = 0;
     do {
-      if ((old & urgent_bit) != 0) return false;
-      if (list(old) != nullptr && !(rest == parked && until == until_urgent)) return false;
-    } while (!word_.compare_exchange_weak(old, (old & ~status_bits) | rest));
+      const bool empty = list(old) == nullptr;
+      if ((old & urgent_bit) != 0 || (!empty && until != Until::urgent)) return false;
+      // What has been pushed since is not in `lacking` yet; its pushers have kept count.
+      next = empty ? (old & closed) | lack(std::min(lacking, window_)) | rest : (old & ~status_bits) | rest;
+    } while (!word_.compare_exchange_weak(old, next));
     return true;
   }
 
@@ -126,42 +134,44 @@ class Intake {
   void close() noexcept { word_.fetch_or(closed); }
   [[nodiscard]] bool is_closed() const noexcept { return (word_.load() & closed) != 0; }
 
-  /// Items submitted and not refused.
-  [[nodiscard]] std::uint64_t accepted() const noexcept { return accepted_.load(); }
-
  private:
-  static constexpr std::uintptr_t idle = 0;
-  static constexpr std::uintptr_t parked = 1;
-  static constexpr std::uintptr_t scheduled = 2;
-  static constexpr std::uintptr_t inside = 3;
-  static constexpr std::uintptr_t status_bits = 3;
-  static constexpr std::uintptr_t urgent_bit = 4;
-  static constexpr std::uintptr_t closed = 8;
+  // From the lowest bit: 3 of status, 1 for urgent mail; the address without its four lowest bits, which are 0, up to
+  // the 48th, above which no user's address on x86-64 or AArch64 goes unasked; 15 for what the window lacks; 1: closed.
+  static constexpr std::uint64_t idle = 0;
+  static constexpr std::uint64_t filling = 1;
+  static constexpr std::uint64_t busy = 2;
+  static constexpr std::uint64_t scheduled = 3;
+  static constexpr std::uint64_t inside = 4;
+  static constexpr std::uint64_t status_bits = 7;
+  static constexpr std::uint64_t urgent_bit = 8;
+  static constexpr std::uint64_t address_bits = ((std::uint64_t{1} << 48U) - 1) & ~std::uint64_t{15};
+  static constexpr unsigned lacking_shift = 48;
+  static constexpr std::uint64_t most_lacking = (std::uint64_t{1} << 15U) - 1;  // of a larger window: at least so many
+  static constexpr std::uint64_t lacking_bits = most_lacking << lacking_shift;
+  static constexpr std::uint64_t closed = std::uint64_t{1} << 63U;
 
-  static std::uintptr_t status(std::uintptr_t word) noexcept { return word & status_bits; }
-  static Mail* list(std::uintptr_t word) noexcept {
-    return reinterpret_cast<Mail*>(word & ~std::uintptr_t{15});  // NOLINT(performance-no-int-to-ptr): it was one
+  static std::uint64_t status(std::uint64_t word) noexcept { return word & status_bits; }
+  static bool is_asleep(std::uint64_t word) noexcept { return status(word) <= busy; }
+  static std::uint64_t lack(std::uint64_t items) noexcept { return items << lacking_shift; }
+  static Mail* list(std::uint64_t word) noexcept {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): it was one
+    return reinterpret_cast<Mail*>(static_cast<std::uintptr_t>(word & address_bits));
   }
-  static std::uintptr_t address(Mail& mail) noexcept { return reinterpret_cast<std::uintptr_t>(&mail); }
+  static std::uint64_t address(Mail& mail) noexcept { return reinterpret_cast<std::uintptr_t>(&mail); }
 
-  bool fills(std::uint64_t ticket, std::uint64_t items) const noexcept {
-    const std::uint64_t at = wake_at_.load();
-    return ticket >= at && ticket - items < at;
+  /// The strand walks the list from the newest to the oldest, and each comes from the cache of another processor: it
+  /// would wait for one after the other. So each carries the address of one further back, which its own thread has sent
+  /// (jump pointers: Roth and Sohi, "Effective Jump-Pointer Prefetching for Linked Data Structures", ISCA 1999).
+  static void remember(Mail& mail) noexcept {
+    constexpr std::size_t distance = 8;
+    static constinit thread_local std::array<const Mail*, distance> sent{};
+    static constinit thread_local std::size_t next = 0;
+    mail.ahead = std::exchange(sent[next], &mail);
+    next = (next + 1) % distance;
   }
 
-  /// Has this submission an item that opens a window? In doubt it has.
-  bool opens(std::uint64_t ticket) noexcept {
-    const std::uint64_t opener = opener_.load(std::memory_order_relaxed);
-    if (ticket < opener) return false;
-    opener_.store(opener + ((ticket - opener) / window_ + 1) * window_, std::memory_order_relaxed);
-    return true;
-  }
-
-  const std::uint64_t window_;  // items
-  std::atomic<std::uintptr_t> word_ = idle;
-  std::atomic<std::uint64_t> accepted_ = 0;
-  std::atomic<std::uint64_t> wake_at_ = until_next;
-  std::atomic<std::uint64_t> opener_ = 0;
+  const std::uint64_t window_;
+  std::atomic<std::uint64_t> word_;
 };
 
 }  // namespace batching::detail

@@ -36,7 +36,7 @@ class Running : public Finished, public Kept {
   Running() = default;
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
-  virtual ~Running() = default;
+  ~Running() override = default;
 
   /// Calls the batch function with it. Nothing leaves here; what was thrown has been given to the callers.
   virtual void run() noexcept = 0;
@@ -61,17 +61,18 @@ class Running : public Finished, public Kept {
   /// Answers of the thread that runs the function, for it to hand over when the function has returned.
   [[nodiscard]] Delivery& delivery() noexcept { return delivery_; }
 
-  /// So many more of (items to answer, function to return) are over; the last one finishes the batch.
+  /// So many more items are answered; if that was the last of it, the batch is finished.
   void settle(std::size_t count) {
     if (pending_.fetch_sub(count) == count) core_->finish(*this);
   }
-  /// The function has returned. What it has not answered will be answered through a handle, whenever that is.
-  void returned() {
+  /// The function has returned. True: the batch is over, and whoever asked has to report it finished. What is not
+  /// answered yet will be through a handle, whenever that is.
+  [[nodiscard]] bool returned() {
     if (pending_.load() > 1) {
       kept_ = true;
       core_->keep(*this);
     }
-    settle(1);
+    return pending_.fetch_sub(1) == 1;
   }
   /// Has the function returned while answers are still to come? `by_user`: through a handle that the user has, which no
   /// destructor waits for; otherwise a coroutine is at it.

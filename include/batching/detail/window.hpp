@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/intake.hpp>
 #include <batching/options.hpp>
 
 #include <algorithm>
@@ -26,19 +27,22 @@ inline constexpr Time never = Time::max();
 }
 
 /// What the window knows of a submission: how many items, since when, and its place in the row. One per call, not per
-/// item; the call's owner keeps it alive and in place while it waits.
-struct Waiting {
+/// item; the call's owner keeps it alive and in place while it waits. (The members stand in an order without gaps.)
+struct Waiting : Mail {
   static constexpr Time unknown = Time::min();
 
-  Waiting* before = nullptr;
-  Waiting* behind = nullptr;
-  Time arrived = unknown;
-  std::uint32_t size = 1;   // items
-  std::uint32_t taken = 0;  // items that have left, in a batch or otherwise
+  explicit Waiting(std::uint32_t items = 1) noexcept : Mail(Kind::submission), size(items) {}
+
   /// Set on the last call of a window that was closed by hand: nobody behind it travels with it.
   std::optional<CloseReason> sealed{};
+  std::uint32_t size;  // items
+  Waiting* before = nullptr;
+  Time arrived = unknown;
+  std::uint32_t taken = 0;  // items that have left, in a batch or otherwise
 
   [[nodiscard]] std::uint32_t left() const noexcept { return size - taken; }
+  /// Once the mail is read, its link serves the row.
+  [[nodiscard]] Waiting* behind() const noexcept { return static_cast<Waiting*>(next); }
 };
 
 /// `count` items of a call, from its item `first` on.
@@ -69,8 +73,12 @@ class Window {
   /// A call joins the end of the row.
   void submit(Waiting& call) noexcept {
     call.before = last_;
-    call.behind = nullptr;
-    (last_ != nullptr ? last_->behind : first_) = &call;
+    call.next = nullptr;
+    if (last_ != nullptr) {
+      last_->next = &call;
+    } else {
+      first_ = &call;
+    }
     last_ = &call;
     waiting_ += call.left();
   }
@@ -151,13 +159,8 @@ class Window {
 
   /// Items that wait.
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
-  /// Items that the open window lacks to be full.
-  [[nodiscard]] std::size_t lacking() const noexcept { return batch_size_ - std::min(waiting_, batch_size_); }
-  /// Items that the window at the end of the row lacks to be full; 0 if the next item opens one.
-  [[nodiscard]] std::size_t lacking_behind() const noexcept {
-    const std::size_t items = waiting_ % batch_size_;
-    return items == 0 ? 0 : batch_size_ - items;
-  }
+  /// Items that the window at the end of the row lacks; all of its room if the next item opens one.
+  [[nodiscard]] std::size_t lacking_behind() const noexcept { return batch_size_ - waiting_ % batch_size_; }
   /// Batches that run.
   [[nodiscard]] std::size_t running() const noexcept { return partitions_ - free_.size(); }
   /// Is every partition taken?
@@ -185,8 +188,13 @@ class Window {
   }
 
   void unlink(Waiting& call) noexcept {
-    (call.before != nullptr ? call.before->behind : first_) = call.behind;
-    (call.behind != nullptr ? call.behind->before : last_) = call.before;
+    Waiting* behind = call.behind();
+    if (call.before != nullptr) {
+      call.before->next = behind;
+    } else {
+      first_ = behind;
+    }
+    (behind != nullptr ? behind->before : last_) = call.before;
   }
 
   std::size_t batch_size_;
