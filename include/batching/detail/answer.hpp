@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/answer_slot.hpp>
 #include <batching/detail/call.hpp>
 #include <batching/detail/completion.hpp>
 #include <batching/detail/outputs.hpp>
@@ -13,7 +14,6 @@
 #include <exception>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 namespace batching::detail {
 
@@ -38,8 +38,8 @@ class FutureAnswer : public Call {
 
   /// Moves the answer out, or throws it. Only when ready.
   Stored<T> take() {
-    if (auto* error = std::get_if<2>(&outcome_)) std::rethrow_exception(std::move(*error));
-    return std::move(*std::get_if<1>(&outcome_));
+    if (outcome_.failed()) std::rethrow_exception(std::move(outcome_.error()));
+    return std::move(outcome_.value());
   }
 
   /// The future lets go.
@@ -53,7 +53,7 @@ class FutureAnswer : public Call {
     }
   }
 
-  void put_error(std::exception_ptr error) noexcept final { outcome_.template emplace<2>(std::move(error)); }
+  void put_error(std::exception_ptr error) noexcept final { outcome_.put_error(std::move(error)); }
   void publish(Delivery& delivery) final {
     const Word& word = word_;
     const std::uint32_t old = word_.fetch_add(visible - reference);
@@ -64,10 +64,12 @@ class FutureAnswer : public Call {
 
  protected:
   ~FutureAnswer() override = default;
-  void put(Stored<T>&& value) { outcome_.template emplace<1>(std::move(value)); }
+  void put(Stored<T>&& value) { outcome_.put(std::move(value)); }
+  /// The answer is written.
+  void deliver(Answered how, Delivery& delivery) { delivery.add(*this, how); }
 
  private:
-  std::variant<std::monostate, Stored<T>, std::exception_ptr> outcome_;
+  AnswerSlot<Stored<T>> outcome_;
 };
 
 /// The answer is given to a handler of signature `void(std::exception_ptr, T)`, or `void(std::exception_ptr)`.
@@ -86,23 +88,23 @@ class HandlerAnswer : public Call, public Completion {
     return net::get_associated_cancellation_slot(handler).is_connected();
   }
 
-  void put_error(std::exception_ptr error) noexcept final { outcome_.template emplace<2>(std::move(error)); }
-  void publish(Delivery& delivery) final { delivery.call(*this); }  // with the reference
+  void put_error(std::exception_ptr error) noexcept final { outcome_.put_error(std::move(error)); }
+  void publish(Delivery& delivery) final { delivery.call(*this, holder_.home()); }  // with the reference
 
   void complete() final {
     holder_.clear_slot();
     // All is moved out and the memory given back before the handler runs, which may submit again.
     HandlerHolder<Handler> holder(std::move(holder_));
-    auto outcome = std::move(outcome_);
+    AnswerSlot<Stored<T>> outcome = std::move(outcome_);
     this->release();
     std::exception_ptr error;
-    if (auto* held = std::get_if<2>(&outcome)) error = std::move(*held);
+    if (outcome.failed()) error = std::move(outcome.error());
     if constexpr (std::is_void_v<T>) {
       std::move(holder.handler())(std::move(error));
     } else if (error) {
       std::move(holder.handler())(std::move(error), T());
     } else {
-      std::move(holder.handler())(std::move(error), std::move(*std::get_if<1>(&outcome)));
+      std::move(holder.handler())(std::move(error), std::move(outcome.value()));
     }
   }
   void discard() noexcept final {
@@ -111,7 +113,6 @@ class HandlerAnswer : public Call, public Completion {
     { [[maybe_unused]] const HandlerHolder<Handler> holder(std::move(holder_)); }
     this->release();
   }
-  [[nodiscard]] bool home() const noexcept final { return holder_.home(); }
   [[nodiscard]] bool same_executor(const Completion& other) const noexcept final {
     return holder_.same_executor(other);
   }
@@ -122,7 +123,12 @@ class HandlerAnswer : public Call, public Completion {
 
  protected:
   ~HandlerAnswer() override = default;
-  void put(Stored<T>&& value) { outcome_.template emplace<1>(std::move(value)); }
+  void put(Stored<T>&& value) { outcome_.put(std::move(value)); }
+  /// The answer is written; nobody sees it before the handler is called, which is after all have been counted.
+  void deliver(Answered how, Delivery& delivery) noexcept {
+    delivery.count(how, size);
+    publish(delivery);
+  }
 
  private:
   /// Lives in the slot. Emitting is the handler's executor's business, and may come at any time, also too late.
@@ -142,7 +148,7 @@ class HandlerAnswer : public Call, public Completion {
   };
 
   HandlerHolder<Handler> holder_;
-  std::variant<std::monostate, Stored<T>, std::exception_ptr> outcome_;
+  AnswerSlot<Stored<T>> outcome_;
 };
 
 /// The allocator a call's memory came from.
@@ -174,12 +180,12 @@ class OneCall final : public Answer {
       this->put_error(std::current_exception());
       how = Answered::failed;
     }
-    delivery.add(*this, how);
+    this->deliver(how, delivery);
   }
   void fail(const std::exception_ptr& error, std::size_t, Answered how, Delivery& delivery) override {
     if (!this->claim()) return this->end(delivery);
     this->put_error(error);
-    delivery.add(*this, how);
+    this->deliver(how, delivery);
   }
   void forget(std::size_t, Delivery& delivery) override { this->end(delivery); }
 
@@ -222,7 +228,7 @@ class ManyCall final : public Answer {
       this->put_error(std::current_exception());
       how = Answered::failed;
     }
-    delivery.add(*this, how);
+    this->deliver(how, delivery);
   }
   void fail(const std::exception_ptr& error, std::size_t count, Answered how, Delivery& delivery) override {
     this->answer_early(error, how, delivery);

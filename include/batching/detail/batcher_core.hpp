@@ -94,19 +94,22 @@ class BatchWorkshop final : public Workshop {
   const std::unique_ptr<BatchFunction<In, Out>> function;
 };
 
-/// Sends a call on its way. A refusal, and the answer of a call without items, comes like any other answer.
-template <class Clock>
-void launch(Call& call, Engine<Clock>& engine, const CallOptions& call_options) {
-  const std::size_t size = call.size;
-  if (size > 0 && engine.submit(call, call_options.timeout)) return;
+/// A refusal, and the answer of a call without items, comes like any other answer.
+inline void answer_at_the_door(Call& call, Core& core) {
   Delivery delivery;
-  if (size > 0) {
-    call.fail(std::make_exception_ptr(Error(errc::closed)), size, Answered::rejected, delivery);
+  if (call.size > 0) {
+    call.fail(std::make_exception_ptr(Error(errc::closed)), call.size, Answered::rejected, delivery);
   } else {
     call.values(0, nullptr, 0, delivery);
   }
-  delivery.commit(engine);
-  delivery.hand_over(engine, false);
+  delivery.commit(core);
+  delivery.hand_over(core, false);
+}
+
+/// Sends a call on its way.
+template <class Clock>
+void launch(Call& call, Engine<Clock>& engine, const CallOptions& call_options) {
+  if (call.size == 0 || !engine.submit(call, call_options.timeout)) answer_at_the_door(call, engine);
 }
 
 /// Builds a call around a completion handler and launches it.

@@ -119,11 +119,10 @@ class Call : public Waiting, public Deadline {
 
 inline void Delivery::add(Call& call, Answered how) {
   answered_.push_back(&call);
-  counts_[static_cast<std::size_t>(how)] += call.size;
+  count(how, call.size);
 }
 
 inline void Delivery::commit(Core& core) {
-  if (answered_.empty()) return;
   for (std::size_t how = 0; how < std::size(counts_); ++how) {
     if (const std::uint64_t count = std::exchange(counts_[how], 0)) core.counters().answered[how].fetch_add(count);
   }
@@ -133,13 +132,10 @@ inline void Delivery::commit(Core& core) {
 
 inline void Delivery::submit(Core& core, bool here) {
   // Handlers without a place to run are destroyed off the strand: they may own anything, the batcher included.
-  if (completions_.empty() || core.homeless()) return;
-  CompletionList home;
-  CompletionList away;
-  while (!completions_.empty()) {
-    Completion& completion = completions_.pop();
-    (completion.home() ? home : away).push(completion);
-  }
+  if ((home_.empty() && away_.empty()) || core.homeless()) return;
+  // Moved out first: what is submitted may run here, and submit again.
+  CompletionList home(std::move(home_));
+  CompletionList away(std::move(away_));
   // One operation for each executor. Past the first few executors only neighbours are looked at, or a batch whose
   // callers have one each would take the square of its size.
   for (int executors = 0; !away.empty(); ++executors) {
@@ -167,7 +163,8 @@ inline void Delivery::unpark_all() noexcept {
 inline void Delivery::hand_over(Core& core, bool here) {
   unpark_all();
   submit(core, here);
-  CompletionList(std::move(completions_));
+  CompletionList(std::move(home_));
+  CompletionList(std::move(away_));
 }
 
 }  // namespace batching::detail

@@ -70,7 +70,7 @@ class HandlerClosing final : public Closing, public Completion {
   HandlerClosing(Handler&& handler, const net::any_io_executor& home)
       : Closing(Until::delivered), holder_(std::move(handler), home) {}
 
-  void closed(std::size_t, Delivery& delivery) override { delivery.call(*this); }
+  void closed(std::size_t, Delivery& delivery) override { delivery.call(*this, holder_.home()); }
   void complete() override {
     HandlerHolder<Handler> holder(std::move(holder_));
     free(holder);
@@ -80,7 +80,6 @@ class HandlerClosing final : public Closing, public Completion {
     const HandlerHolder<Handler> holder(std::move(holder_));
     free(holder);
   }
-  [[nodiscard]] bool home() const noexcept override { return holder_.home(); }
   [[nodiscard]] bool same_executor(const Completion& other) const noexcept override {
     return holder_.same_executor(other);
   }

@@ -25,9 +25,7 @@ class Completion {
   virtual void complete() = 0;
   /// Destroys the handler uncalled: its executor is no more.
   virtual void discard() noexcept = 0;
-  /// Does the handler run on the batcher's own executor?
-  [[nodiscard]] virtual bool home() const noexcept = 0;
-  /// If not: where it does.
+  /// Of handlers that do not run on the batcher's own executor: do these two run on the same?
   [[nodiscard]] virtual bool same_executor(const Completion& other) const noexcept = 0;
   /// An executor without its type; comparable with another of equal tag.
   struct AnyExecutor {
@@ -167,16 +165,15 @@ class HandlerHolder {
     if constexpr (always_home) {
       return {};
     } else {
-      return {&executor_tag<Away>, home() ? nullptr : &where_.away};
+      return {&executor_tag<Away>, &where_.away};
     }
   }
-  [[nodiscard]] bool same_executor(const Completion& other) const noexcept {
+  [[nodiscard]] bool same_executor([[maybe_unused]] const Completion& other) const noexcept {
     if constexpr (always_home) {
-      return other.home();
+      return false;
     } else {
       const Completion::AnyExecutor its = other.executor();
-      return its.tag == &executor_tag<Away> && !home() && its.executor != nullptr &&
-             where_.away == *static_cast<const Away*>(its.executor);
+      return its.tag == &executor_tag<Away> && where_.away == *static_cast<const Away*>(its.executor);
     }
   }
 

@@ -31,7 +31,9 @@ class Delivery {
 
   /// A future's owner sleeps on its word.
   void wake(const Word& word) { parked_.push_back(&word); }
-  void call(Completion& completion) noexcept { completions_.push(completion); }
+  /// A handler is to be called, `at_home` on the batcher's own executor.
+  void call(Completion& completion, bool at_home) noexcept { (at_home ? home_ : away_).push(completion); }
+  void count(Answered how, std::uint64_t items) noexcept { counts_[static_cast<std::size_t>(how)] += items; }
 
   /// The batcher let go of a call that its caller has withdrawn; the letter about it may still be on its way.
   void withdrawn() noexcept { ++withdrawn_; }
@@ -51,7 +53,8 @@ class Delivery {
   std::vector<Call*> answered_;
   std::uint64_t counts_[5] = {};
   std::vector<const void*> parked_;
-  CompletionList completions_;
+  CompletionList home_;
+  CompletionList away_;
   std::int64_t withdrawn_ = 0;
 };
 

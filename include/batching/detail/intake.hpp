@@ -23,7 +23,9 @@ struct alignas(16) Mail {
   Mail& operator=(const Mail&) = delete;
 
   Mail* next = nullptr;
-  const Mail* ahead = nullptr;  // what its reader should fetch meanwhile; never looked at, it may be gone
+  /// On its way: another that its reader should fetch meanwhile; never looked at, it may be gone. Then free for who
+  /// has read it.
+  Mail* back = nullptr;
   Kind kind;
 
  protected:
@@ -107,7 +109,7 @@ class Intake {
     Mail* oldest = nullptr;
     while (newest != nullptr) {
       Mail* next = newest->next;
-      prefetch(newest->ahead);
+      prefetch(newest->back);
       newest->next = oldest;
       oldest = newest;
       newest = next;
@@ -164,9 +166,9 @@ class Intake {
   /// (jump pointers: Roth and Sohi, "Effective Jump-Pointer Prefetching for Linked Data Structures", ISCA 1999).
   static void remember(Mail& mail) noexcept {
     constexpr std::size_t distance = 8;
-    static constinit thread_local std::array<const Mail*, distance> sent{};
+    static constinit thread_local std::array<Mail*, distance> sent{};
     static constinit thread_local std::size_t next = 0;
-    mail.ahead = std::exchange(sent[next], &mail);
+    mail.back = std::exchange(sent[next], &mail);
     next = (next + 1) % distance;
   }
 

@@ -39,26 +39,39 @@ class Recycler {
   static constexpr std::size_t depot_magazines = 32;  // full ones that the depot keeps for each size
 
   [[nodiscard]] static void* allocate(std::size_t size) {
-    Cache* cache = BATCHING_RECYCLE && size <= largest ? this_thread() : nullptr;
-    if (cache == nullptr) return ::operator new(rounded(size));
-    Pouch& pouch = cache->pouches[size_class(size)];
-    if (pouch.loaded == nullptr || pouch.loaded->count == 0) {
-      if (!pouch.refill(size_class(size))) return ::operator new(rounded(size));
+    if (Cache* cache = recycled(size) ? current_ : nullptr) {
+      Magazine* loaded = cache->pouches[size_class(size)].loaded;
+      if (loaded != nullptr && loaded->count > 0) return loaded->pop();
     }
-    return pouch.loaded->pop();
+    return allocate_slowly(size);
   }
 
   static void deallocate(void* memory, std::size_t size) noexcept {
-    Cache* cache = BATCHING_RECYCLE && size <= largest ? this_thread() : nullptr;
-    if (cache == nullptr) return ::operator delete(memory);
-    Pouch& pouch = cache->pouches[size_class(size)];
-    if (pouch.loaded == nullptr || pouch.loaded->count == blocks) {
-      if (!pouch.make_room(size_class(size))) return ::operator delete(memory);
+    if (Cache* cache = recycled(size) ? current_ : nullptr) {
+      Magazine* loaded = cache->pouches[size_class(size)].loaded;
+      if (loaded != nullptr && loaded->count < blocks) return loaded->push(memory);
     }
-    pouch.loaded->push(memory);
+    deallocate_slowly(memory, size);
   }
 
  private:
+  static constexpr bool recycled(std::size_t size) noexcept { return BATCHING_RECYCLE && size <= largest; }
+
+  [[nodiscard]] static void* allocate_slowly(std::size_t size) {
+    Cache* cache = recycled(size) ? this_thread() : nullptr;
+    if (cache == nullptr) return ::operator new(rounded(size));
+    Pouch& pouch = cache->pouches[size_class(size)];
+    return pouch.refill(size_class(size)) ? pouch.loaded->pop() : ::operator new(rounded(size));
+  }
+  static void deallocate_slowly(void* memory, std::size_t size) noexcept {
+    Cache* cache = recycled(size) ? this_thread() : nullptr;
+    if (cache != nullptr) {
+      Pouch& pouch = cache->pouches[size_class(size)];
+      if (pouch.make_room(size_class(size))) return pouch.loaded->push(memory);
+    }
+    ::operator delete(memory);
+  }
+
   struct Magazine {
     Magazine* next = nullptr;
     std::size_t count = 0;

@@ -36,13 +36,13 @@ struct Waiting : Mail {
   /// Set on the last call of a window that was closed by hand: nobody behind it travels with it.
   std::optional<CloseReason> sealed{};
   std::uint32_t size;  // items
-  Waiting* before = nullptr;
   Time arrived = unknown;
   std::uint32_t taken = 0;  // items that have left, in a batch or otherwise
 
   [[nodiscard]] std::uint32_t left() const noexcept { return size - taken; }
-  /// Once the mail is read, its link serves the row.
+  /// Once the mail is read, its links serve the row.
   [[nodiscard]] Waiting* behind() const noexcept { return static_cast<Waiting*>(next); }
+  [[nodiscard]] Waiting* before() const noexcept { return static_cast<Waiting*>(back); }
 };
 
 /// `count` items of a call, from its item `first` on.
@@ -72,7 +72,7 @@ class Window {
 
   /// A call joins the end of the row.
   void submit(Waiting& call) noexcept {
-    call.before = last_;
+    call.back = last_;
     call.next = nullptr;
     if (last_ != nullptr) {
       last_->next = &call;
@@ -92,8 +92,8 @@ class Window {
     waiting_ -= items;
     if (call.sealed) {
       // The window stays closed for those before it, if there are any.
-      if (call.before != nullptr && !call.before->sealed) {
-        call.before->sealed = call.sealed;
+      if (call.before() != nullptr && !call.before()->sealed) {
+        call.before()->sealed = call.sealed;
       } else {
         --seals_;
       }
@@ -189,12 +189,16 @@ class Window {
 
   void unlink(Waiting& call) noexcept {
     Waiting* behind = call.behind();
-    if (call.before != nullptr) {
-      call.before->next = behind;
+    if (call.before() != nullptr) {
+      call.before()->next = behind;
     } else {
       first_ = behind;
     }
-    (behind != nullptr ? behind->before : last_) = call.before;
+    if (behind != nullptr) {
+      behind->back = call.before();
+    } else {
+      last_ = call.before();
+    }
   }
 
   std::size_t batch_size_;

@@ -1,0 +1,60 @@
+// AnswerSlot: where an answer is written, once: an output or an error.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+namespace batching::detail {
+
+/// Like a `std::variant` of nothing, a value and an error, which moves and destroys through tables of functions: for an
+/// item that costs a few nanoseconds in all, that is a part to be seen.
+template <class T>
+class AnswerSlot {
+ public:
+  AnswerSlot() noexcept {}
+  AnswerSlot(AnswerSlot&& other) noexcept(std::is_nothrow_move_constructible_v<T>) {
+    if (other.state_ == State::value) {
+      put(std::move(other.value_));
+    } else if (other.state_ == State::error) {
+      put_error(std::move(other.error_));
+    }
+  }
+  AnswerSlot& operator=(AnswerSlot&&) = delete;
+  ~AnswerSlot() {
+    if (state_ == State::value) {
+      std::destroy_at(&value_);
+    } else if (state_ == State::error) {
+      std::destroy_at(&error_);
+    }
+  }
+
+  /// Only once, but after a `put` that has thrown.
+  void put(T&& value) {
+    std::construct_at(&value_, std::move(value));
+    state_ = State::value;
+  }
+  void put_error(std::exception_ptr error) noexcept {
+    std::construct_at(&error_, std::move(error));
+    state_ = State::error;
+  }
+
+  [[nodiscard]] bool failed() const noexcept { return state_ == State::error; }
+  [[nodiscard]] T& value() noexcept { return value_; }
+  [[nodiscard]] std::exception_ptr& error() noexcept { return error_; }
+
+ private:
+  enum class State : std::uint8_t { none, value, error };
+
+  union {
+    T value_;
+    std::exception_ptr error_;
+  };
+  State state_ = State::none;
+};
+
+}  // namespace batching::detail
