@@ -19,41 +19,45 @@ class AnswerSlot {
   AnswerSlot() noexcept {}
   AnswerSlot(AnswerSlot&& other) noexcept(std::is_nothrow_move_constructible_v<T>) {
     if (other.state_ == State::value) {
-      put(std::move(other.value_));
+      put(std::move(other.either_.value));
     } else if (other.state_ == State::error) {
-      put_error(std::move(other.error_));
+      put_error(std::move(other.either_.error));
     }
   }
   AnswerSlot& operator=(AnswerSlot&&) = delete;
   ~AnswerSlot() {
     if (state_ == State::value) {
-      std::destroy_at(&value_);
+      std::destroy_at(&either_.value);
     } else if (state_ == State::error) {
-      std::destroy_at(&error_);
+      std::destroy_at(&either_.error);
     }
   }
 
   /// Only once, but after a `put` that has thrown.
   void put(T&& value) {
-    std::construct_at(&value_, std::move(value));
+    std::construct_at(&either_.value, std::move(value));
     state_ = State::value;
   }
   void put_error(std::exception_ptr error) noexcept {
-    std::construct_at(&error_, std::move(error));
+    std::construct_at(&either_.error, std::move(error));
     state_ = State::error;
   }
 
   [[nodiscard]] bool failed() const noexcept { return state_ == State::error; }
-  [[nodiscard]] T& value() noexcept { return value_; }
-  [[nodiscard]] std::exception_ptr& error() noexcept { return error_; }
+  [[nodiscard]] T& value() noexcept { return either_.value; }
+  [[nodiscard]] std::exception_ptr& error() noexcept { return either_.error; }
 
  private:
   enum class State : std::uint8_t { none, value, error };
 
-  union {
-    T value_;
-    std::exception_ptr error_;
+  union Either {
+    Either() noexcept {}
+    ~Either() {}
+    T value;
+    std::exception_ptr error;
   };
+
+  Either either_;
   State state_ = State::none;
 };
 

@@ -163,8 +163,8 @@ inline void Delivery::unpark_all() noexcept {
 inline void Delivery::hand_over(Core& core, bool here) {
   unpark_all();
   submit(core, here);
-  CompletionList(std::move(home_));
-  CompletionList(std::move(away_));
+  home_.clear();  // what a homeless batcher could not submit
+  away_.clear();
 }
 
 }  // namespace batching::detail

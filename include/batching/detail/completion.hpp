@@ -50,13 +50,14 @@ class CompletionList {
   CompletionList(CompletionList&& other) noexcept
       : first_(std::exchange(other.first_, nullptr)), last_(std::exchange(other.last_, nullptr)) {}
   CompletionList& operator=(CompletionList&&) = delete;
-  ~CompletionList() {
-    while (!empty()) pop().discard();
-  }
+  ~CompletionList() { clear(); }
 
   void swap(CompletionList& other) noexcept {
     std::swap(first_, other.first_);
     std::swap(last_, other.last_);
+  }
+  void clear() noexcept {
+    while (!empty()) pop().discard();
   }
   [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
   [[nodiscard]] Completion& front() const noexcept { return *first_; }
