@@ -428,9 +428,10 @@ TEST_CASE("The batcher's own context keeps running until every answer has come")
                             {.batch_size = 1});
   int output = 0;
   batcher.async_dispatch(3, [&](const std::exception_ptr&, int value) { output = value; });
+  io.poll();
+  REQUIRE(kept.size() == 1);
   io.run_for(5ms);
   CHECK_FALSE(io.stopped());
-  REQUIRE(kept.size() == 1);
   std::thread late([&] { kept[0].set_value(0, 9); });
   late.join();
   CHECK(output == 0);  // posted, not run where the answer was given

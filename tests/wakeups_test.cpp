@@ -52,50 +52,84 @@ TEST_CASE("A batcher that has nothing to do makes no context switch in two secon
     (void)outcome(many);
     (void)outcome(late);
   }
-  std::this_thread::sleep_for(50ms);  // until the last of it has settled
-  const auto before = context_switches();
-  std::this_thread::sleep_for(2s);
-  const auto after = context_switches();
-  std::size_t threads = 0;
-  for (const auto& [thread, count] : after) {
-    if (others.contains(thread)) continue;
-    ++threads;
-    REQUIRE(before.contains(thread));
-    INFO("thread " << thread);
-    CHECK(count - before.at(thread) <= 1);
+  // The last of it may still be settling, and a debugger or a frozen machine wakes threads, too; but not every time.
+  long woken = 1;
+  for (int look = 0; look < 5 && woken > 0; ++look) {
+    const auto before = context_switches();
+    std::this_thread::sleep_for(2s);
+    woken = 0;
+    std::size_t threads = 0;
+    for (const auto& [thread, count] : context_switches()) {
+      if (others.contains(thread)) continue;
+      ++threads;
+      REQUIRE(before.contains(thread));
+      woken += count - before.at(thread);
+    }
+    CHECK(threads >= 3);
   }
-  CHECK(threads >= 3);
+  CHECK(woken == 0);
   auto next = batcher.dispatch(3);
   CHECK(get(next) == 9);
 }
 
-TEST_CASE("io_context::run returns when the work is done, also if the window was given ten seconds") {
+TEST_CASE("io_context::run returns when the work is done, also if the window was given an hour") {
   asio::io_context io;
   Batcher<int, int> batcher(io, [](std::span<const int> inputs) { return squares(inputs); },
-                            {.batch_size = 4, .batch_timeout = 10s});
-  const auto start = std::chrono::steady_clock::now();
+                            {.batch_size = 4, .batch_timeout = 1h});
+  const auto has_nothing_left_to_do = [&] {
+    io.restart();
+    io.run_for(patience);
+    return io.stopped();
+  };
   // The window's timer is armed before it fills.
   auto first = batcher.dispatch(1);
   io.poll();
   auto rest = batcher.dispatch_many({2, 3, 4});
-  io.restart();
-  io.run_for(patience);
+  CHECK(has_nothing_left_to_do());
   CHECK(get(first) == 1);
   CHECK(get(rest) == std::vector<int>({4, 9, 16}));
   // Likewise a deadline that was not needed, and a window that was cancelled empty.
-  auto in_time = batcher.dispatch_many({1, 2, 3, 4}, timeout(10s));
-  io.restart();
-  io.run_for(patience);
+  auto in_time = batcher.dispatch_many({1, 2, 3, 4}, timeout(1h));
+  CHECK(has_nothing_left_to_do());
   CHECK(get(in_time) == std::vector<int>({1, 4, 9, 16}));
-  auto cancelled = batcher.dispatch(5, timeout(10s));
+  auto cancelled = batcher.dispatch(5, timeout(1h));
   io.restart();
   io.poll();
   cancelled.cancel();
-  io.restart();
-  io.run_for(patience);
-  CHECK(io.stopped());
-  CHECK(std::chrono::steady_clock::now() - start < 5s);
+  CHECK(has_nothing_left_to_do());
 }
+
+/// Rings once, armed from another thread, like a window; on a thread of its own.
+class BareTimer {
+ public:
+  BareTimer() : thread_([this] { io_.run(); }) {}
+  BareTimer(const BareTimer&) = delete;
+  BareTimer& operator=(const BareTimer&) = delete;
+  ~BareTimer() {
+    io_.stop();
+    thread_.join();
+  }
+  /// When it rang.
+  std::chrono::steady_clock::time_point ring_at(std::chrono::steady_clock::time_point time) {
+    Gate rang;
+    std::chrono::steady_clock::time_point now;
+    asio::post(io_, [&] {
+      timer_.expires_at(time);
+      timer_.async_wait([&](const auto&) {
+        now = std::chrono::steady_clock::now();
+        rang.open();
+      });
+    });
+    CHECK(rang.wait());
+    return now;
+  }
+
+ private:
+  asio::io_context io_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
+  asio::steady_timer timer_{io_};
+  std::thread thread_;
+};
 
 TEST_CASE("A window closes as precisely as a bare timer rings") {
   constexpr auto window = 3ms;
@@ -103,52 +137,36 @@ TEST_CASE("A window closes as precisely as a bare timer rings") {
   std::mt19937 random(7);
   std::uniform_int_distribution<int> phase(0, 1500);
 
-  // The bare timer: armed from another thread, like a window, on a thread of its own.
-  std::vector<double> bare;
-  {
-    asio::io_context io(1);
-    const auto work = asio::make_work_guard(io);
-    std::thread thread([&] { io.run(); });
+  BareTimer timer;
+  std::chrono::steady_clock::time_point left;
+  Batcher<int, int> batcher(
+      [&](std::span<const int> inputs) {
+        left = std::chrono::steady_clock::now();
+        return squares(inputs);
+      },
+      {.batch_size = 32, .batch_timeout = window});
+  // By turns, so that both meet the same machine; and again, if it was too busy to tell.
+  bool precise = false;
+  for (int attempt = 0; attempt < 3 && !precise; ++attempt) {
+    std::vector<double> bare;
+    std::vector<double> ours;
     for (int i = 0; i < calls; ++i) {
       std::this_thread::sleep_for(std::chrono::microseconds(phase(random)));
-      const auto start = std::chrono::steady_clock::now();
-      Gate rang;
-      asio::steady_timer timer(io);
-      asio::post(io, [&] {
-        timer.expires_at(start + window);
-        timer.async_wait([&](const auto&) {
-          bare.push_back(seconds(std::chrono::steady_clock::now() - start - window));
-          rang.open();
-        });
-      });
-      CHECK(rang.wait());
-    }
-    io.stop();
-    thread.join();
-  }
-
-  std::vector<double> ours;
-  {
-    std::chrono::steady_clock::time_point left;
-    Batcher<int, int> batcher(
-        [&](std::span<const int> inputs) {
-          left = std::chrono::steady_clock::now();
-          return squares(inputs);
-        },
-        {.batch_size = 32, .batch_timeout = window});
-    for (int i = 0; i < calls; ++i) {
+      auto start = std::chrono::steady_clock::now();
+      bare.push_back(seconds(timer.ring_at(start + window) - start - window));
       std::this_thread::sleep_for(std::chrono::microseconds(phase(random)));
-      const auto start = std::chrono::steady_clock::now();
+      start = std::chrono::steady_clock::now();
       auto future = batcher.dispatch(i);
       CHECK(get(future) == i * i);
       ours.push_back(seconds(left - start - window));
     }
+    CHECK(*std::min_element(ours.begin(), ours.end()) >= 0);  // never early
+    const double error_of_bare = median(bare);
+    const double error_of_ours = median(ours);
+    UNSCOPED_INFO("median error: bare timer " << error_of_bare * 1e6 << " us, window " << error_of_ours * 1e6 << " us");
+    precise = error_of_ours < 2 * error_of_bare + (under_tsan || under_asan ? 500e-6 : 200e-6);
   }
-  const double error_of_bare = median(bare);
-  const double error_of_ours = median(ours);
-  INFO("median error: bare timer " << error_of_bare * 1e6 << " us, window " << error_of_ours * 1e6 << " us");
-  CHECK(*std::min_element(ours.begin(), ours.end()) >= 0);  // never early
-  CHECK(error_of_ours < 2 * error_of_bare + (under_tsan || under_asan ? 500e-6 : 200e-6));
+  CHECK(precise);
 }
 
 }  // namespace
