@@ -1,147 +1,179 @@
-// W1, pipelined: one producer of single items with 1024 outstanding, as futures and as callbacks, across threads and on
-// one, against the textbook in the same run. Time per item.
+// W1, pipelined: one producer of single items with 1024 in flight, as futures and as callbacks, across threads and on
+// one.
 // SPDX-License-Identifier: BSL-1.0
-
-#include <batching/batching.hpp>
+#include "pipelined.hpp"
 
 #include <asio/io_context.hpp>
 
-#include <atomic>
-#include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <exception>
-#include <span>
-#include <thread>
+#include <future>
 #include <utility>
 #include <vector>
 
-#include "textbook.hpp"
+#include "gate.hpp"
+#include "meter.hpp"
+#include "squares.hpp"
+#include "suite.hpp"
 #include <benchmark/benchmark.h>
 
 namespace {
 
-using Number = std::uint64_t;
 using namespace std::chrono_literals;
 
-constexpr std::size_t outstanding = 1024;
-constexpr std::size_t batch_size = 64;
-constexpr auto batch_timeout = 1ms;
+constexpr std::size_t in_flight = 1024;
 
-void square(std::span<Number> inputs, std::span<Number> outputs) {
-  for (std::size_t i = 0; i < inputs.size(); ++i) outputs[i] = inputs[i] * inputs[i];
-}
-std::vector<Number> squares(std::span<Number> inputs) {
-  std::vector<Number> outputs(inputs.size());
-  square(inputs, outputs);
-  return outputs;
-}
-
-/// Keeps `outstanding` futures in flight; `poll` lets a batcher without threads of its own proceed.
-template <class Dispatch, class Poll>
-void run_futures(benchmark::State& state, Dispatch dispatch, Poll poll) {
-  using Future = decltype(dispatch(Number()));
-  std::vector<Future> ring(outstanding);
-  std::size_t sent = 0;
-  std::size_t received = 0;
-  const auto receive = [&] {
-    Future& oldest = ring[received++ % outstanding];
-    while (!poll(oldest)) {
-    }
-    benchmark::DoNotOptimize(oldest.get());
-  };
-  for (auto _ : state) {
-    if (sent - received == outstanding) receive();
-    ring[sent % outstanding] = dispatch(sent);
-    ++sent;
+/// `send(i)` uses place i of `in_flight`, `receive(i)` waits for what was sent from there.
+template <class Send, class Receive>
+Sample run_futures(std::size_t items, Send send, Receive receive) {
+  Meter meter;
+  for (std::size_t sent = 0; sent < items; ++sent) {
+    if (sent == items / 4) meter.steady(sent);
+    if (sent >= in_flight) receive(sent % in_flight);
+    send(sent % in_flight, sent);
   }
-  while (received != sent) receive();
-  state.SetItemsProcessed(static_cast<std::int64_t>(sent));
+  for (std::size_t received = items; received < items + in_flight; ++received) receive(received % in_flight);
+  return meter.per_item(items);
 }
 
-const auto blocking = [](auto&) { return true; };
-
-void textbook_futures_across_threads(benchmark::State& state) {
-  baselines::Textbook<Number, Number, decltype(&squares)> batcher(&squares, batch_size, batch_timeout);
-  run_futures(
-      state, [&](Number n) { return batcher.dispatch(n); }, blocking);
+template <class Batcher>
+Sample futures_across_threads(Batcher& batcher, std::size_t items) {
+  std::vector<decltype(batcher.dispatch(Number()))> ring(in_flight);
+  return run_futures(
+      items, [&](std::size_t place, Number n) { ring[place] = batcher.dispatch(n); },
+      [&](std::size_t place) { benchmark::DoNotOptimize(ring[place].get()); });
 }
 
-void futures_across_threads(benchmark::State& state) {
-  batching::Batcher<Number, Number> batcher(square, {.batch_size = batch_size, .batch_timeout = batch_timeout});
-  run_futures(
-      state, [&](Number n) { return batcher.dispatch(n); }, blocking);
+Sample textbook_futures(std::size_t items) {
+  SquaringTextbook batcher(Squares(), usual);
+  return futures_across_threads(batcher, items);
+}
+Sample library_futures(std::size_t items) {
+  Squaring batcher(Square(), usual);
+  return futures_across_threads(batcher, items);
 }
 
-void futures_on_one_thread(benchmark::State& state) {
+/// The thread that waits for an answer is the one that has to run the batches.
+Sample library_futures_on_one_thread(std::size_t items) {
   asio::io_context io(1);
-  batching::Batcher<Number, Number> batcher(io, square, {.batch_size = batch_size, .batch_timeout = batch_timeout});
-  run_futures(
-      state, [&](Number n) { return batcher.dispatch(n); },
-      [&](auto& future) {
-        if (future.wait_for(0s) == std::future_status::ready) return true;
-        io.restart();
-        io.poll();
-        return false;
+  Squaring batcher(io, Square(), usual);
+  std::vector<batching::Future<Number>> ring(in_flight);
+  return run_futures(
+      items, [&](std::size_t place, Number n) { ring[place] = batcher.dispatch(n); },
+      [&](std::size_t place) {
+        while (ring[place].wait_for(0s) != std::future_status::ready) {
+          io.restart();
+          io.poll();
+        }
+        benchmark::DoNotOptimize(ring[place].get());
       });
 }
 
-void callbacks_across_threads(benchmark::State& state) {
-  std::atomic<std::size_t> received = 0;
-  batching::Batcher<Number, Number> batcher(square, {.batch_size = batch_size, .batch_timeout = batch_timeout});
-  std::size_t sent = 0;
-  const auto wait_for_room = [&](std::size_t room) {
-    while (sent - received.load(std::memory_order_acquire) > outstanding - room) std::this_thread::yield();
-  };
-  for (auto _ : state) {
-    wait_for_room(1);
-    batcher.async_dispatch(sent, [&](const std::exception_ptr&, Number n) {
-      benchmark::DoNotOptimize(n);
-      // One writer: the only partition.
-      received.store(received.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-    });
-    ++sent;
+template <class Send>
+Sample run_callbacks(std::size_t items, Gate& gate, Send send) {
+  items -= items % Gate::stride;
+  Meter meter;
+  for (std::size_t sent = 0; sent < items; sent += Gate::stride) {
+    if (sent / Gate::stride == items / Gate::stride / 4) meter.steady(sent);
+    if (sent >= in_flight) gate.wait_for(sent - in_flight + Gate::stride);
+    for (std::size_t i = 0; i < Gate::stride; ++i) send(sent + i);
   }
-  batcher.flush();
-  wait_for_room(outstanding);
-  state.SetItemsProcessed(static_cast<std::int64_t>(sent));
+  gate.wait_for(items);
+  return meter.per_item(items);
 }
 
-/// Each of the `outstanding` chains submits its next item from its handler.
-void callbacks_on_one_thread(benchmark::State& state) {
+Sample floor_callbacks(std::size_t items) {
+  Gate gate;
+  CallbackFloor batcher(Square(), usual);
+  const auto arrive = [](void* context, Number n) {
+    benchmark::DoNotOptimize(n);
+    static_cast<Gate*>(context)->arrive();
+  };
+  return run_callbacks(items, gate, [&](Number n) { batcher.dispatch(n, {arrive, &gate}); });
+}
+Sample library_callbacks(std::size_t items) {
+  Gate gate;
+  Squaring batcher(Square(), usual);
+  return run_callbacks(items, gate, [&](Number n) {
+    batcher.async_dispatch(n, [&gate](const std::exception_ptr&, Number square) {
+      benchmark::DoNotOptimize(square);
+      gate.arrive();
+    });
+  });
+}
+
+/// Each of the `in_flight` callers submits its next item from its handler.
+Sample library_callbacks_on_one_thread(std::size_t items) {
   asio::io_context io(1);
-  batching::Batcher<Number, Number> batcher(io, square, {.batch_size = batch_size, .batch_timeout = batch_timeout});
-  struct Chain {
-    batching::Batcher<Number, Number>& batcher;
-    std::size_t left;
-    std::size_t flying = 0;
+  Squaring batcher(io, Square(), usual);
+  struct Callers {
+    Squaring& batcher;
+    Meter meter;
+    std::size_t items;
+    std::size_t sent = 0;
     void next() {
-      if (left == 0) return;
-      --left;
-      ++flying;
-      batcher.async_dispatch(left, [this](const std::exception_ptr&, Number n) {
-        benchmark::DoNotOptimize(n);
-        --flying;
+      if (sent == items) return;
+      if (sent == items / 4) meter.steady(sent);
+      batcher.async_dispatch(sent++, [this](const std::exception_ptr&, Number square) {
+        benchmark::DoNotOptimize(square);
         next();
       });
     }
-  };
-  while (state.KeepRunningBatch(1 << 16)) {
-    Chain chain{batcher, 1 << 16};
-    for (std::size_t i = 0; i < outstanding; ++i) chain.next();
-    while (chain.flying > 0) {
-      io.restart();
-      io.poll();
-      if (chain.left == 0) batcher.flush();
-    }
-  }
-  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()));
+  } callers{batcher, {}, items};
+  for (std::size_t i = 0; i < in_flight; ++i) callers.next();
+  io.run();
+  return callers.meter.per_item(items);
 }
 
-BENCHMARK(textbook_futures_across_threads)->UseRealTime();
-BENCHMARK(futures_across_threads)->UseRealTime();
-BENCHMARK(callbacks_across_threads)->UseRealTime();
-BENCHMARK(futures_on_one_thread)->UseRealTime();
-BENCHMARK(callbacks_on_one_thread)->UseRealTime();
+void run(Suite& suite) {
+  const std::size_t items = suite.items(1'000'000) / 1024 * 1024;
+  const auto with = [items](Sample (*function)(std::size_t)) { return [=] { return function(items); }; };
+  const Table& table = suite.compare("W1 pipelined: one producer, 1024 in flight",
+                                     {{"floor", with(floor_futures), true},
+                                      {"textbook", with(textbook_futures), true},
+                                      {"futures", with(library_futures)},
+                                      {"floor, callbacks", with(floor_callbacks), true},
+                                      {"callbacks", with(library_callbacks)},
+                                      {"futures, one thread", with(library_futures_on_one_thread)},
+                                      {"callbacks, one thread", with(library_callbacks_on_one_thread)}});
+  suite.add({"W1 futures, across threads", Bar::Kind::at_most, 1.0, table.ratio("futures", "floor"), "x floor"});
+  suite.add({"W1 futures, across threads", Bar::Kind::at_most, 0.2, table.ratio("futures", "textbook"), "x textbook"});
+  suite.add({"W1 callbacks, across threads", Bar::Kind::at_most, 1.0, table.ratio("callbacks", "floor, callbacks"),
+             "x floor"});
+  suite.add(
+      {"W1 callbacks, one thread", Bar::Kind::at_most, 0.45, table.ratio("callbacks, one thread", "floor"), "x floor"});
+  for (const char* way : {"futures", "callbacks", "futures, one thread", "callbacks, one thread"}) {
+    suite.add(
+        {std::string("W1 ") + way, Bar::Kind::at_least, 4, table.ratio("textbook", way), "x as fast as textbook"});
+  }
+  for (const char* way : {"futures", "callbacks"}) {
+    suite.add({std::string("W1 futex calls, ") + way, Bar::Kind::at_most, 0.05, table.row(way).median("futex calls"),
+               "per item", true});
+  }
+  suite.add({"W1 allocations for a future", Bar::Kind::at_most, 0.05, table.row("futures").median("allocations"),
+             "per item", true});
+  suite.add({"W1 allocations for a callback", Bar::Kind::at_most, 0.001, table.row("callbacks").median("allocations"),
+             "per item", true});
+  Chart chart{"pipelined.svg",
+              "One producer, 1024 items in flight, x*x, windows of 64",
+              "",
+              "ns per item",
+              Chart::Kind::bars,
+              {}};
+  for (const Row& row : table.rows) {
+    chart.series.push_back({row.is_baseline ? row.name : "batching: " + row.name, {{0, row.median()}}});
+  }
+  suite.add(std::move(chart));
+}
+
+const Workload workload("W1", "pipelined: one producer, 1024 items in flight", run);
 
 }  // namespace
+
+Sample floor_futures(std::size_t items) {
+  SlotFloor batcher(Square(), usual);
+  std::vector<baselines::Slot<Number>> ring(in_flight);
+  return run_futures(
+      items, [&](std::size_t place, Number n) { batcher.dispatch(n, &ring[place]); },
+      [&](std::size_t place) { benchmark::DoNotOptimize(ring[place].get()); });
+}

@@ -1,6 +1,8 @@
-// Textbook: the batcher that everybody writes first, as a baseline: mutex, condition variable, std::promise, one
-// worker. SPDX-License-Identifier: BSL-1.0
+// Textbook: the batcher that everybody writes first, as a baseline: mutex, condition variable, std::promise, workers.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
+
+#include <batching/options.hpp>
 
 #include <chrono>
 #include <condition_variable>
@@ -15,15 +17,13 @@
 
 namespace baselines {
 
-/// `F`: `std::vector<Out>(std::span<In>)`.
+/// `F`: `std::vector<Out>(std::span<In>)`. One worker for each of the options' partitions.
 template <class In, class Out, class F>
 class Textbook {
  public:
-  Textbook(F function, std::size_t batch_size, std::chrono::nanoseconds batch_timeout)
-      : function_(std::move(function)),
-        batch_size_(batch_size),
-        batch_timeout_(batch_timeout),
-        worker_([this] { work(); }) {}
+  Textbook(F function, const batching::Options& options) : function_(std::move(function)), options_(options) {
+    for (std::size_t i = 0; i < options_.partitions; ++i) workers_.emplace_back([this] { work(); });
+  }
   Textbook(const Textbook&) = delete;
   Textbook& operator=(const Textbook&) = delete;
   ~Textbook() {
@@ -31,8 +31,8 @@ class Textbook {
       const std::lock_guard lock(mutex_);
       closed_ = true;
     }
-    changed_.notify_one();
-    worker_.join();
+    changed_.notify_all();
+    for (auto& worker : workers_) worker.join();
   }
 
   std::future<Out> dispatch(In input) {
@@ -53,15 +53,20 @@ class Textbook {
     for (;;) {
       changed_.wait(lock, [&] { return closed_ || !queue_.empty(); });
       if (queue_.empty()) return;
-      changed_.wait_until(lock, oldest_ + batch_timeout_, [&] { return closed_ || queue_.size() >= batch_size_; });
+      changed_.wait_until(lock, oldest_ + options_.batch_timeout,
+                          [&] { return closed_ || queue_.size() >= options_.batch_size; });
       std::vector<In> inputs;
       std::vector<std::promise<Out>> promises;
-      while (!queue_.empty() && inputs.size() < batch_size_) {
+      while (!queue_.empty() && inputs.size() < options_.batch_size) {
         inputs.push_back(std::move(queue_.front().first));
         promises.push_back(std::move(queue_.front().second));
         queue_.pop_front();
       }
-      if (!queue_.empty()) oldest_ = std::chrono::steady_clock::now();
+      if (promises.empty()) continue;  // another worker was faster
+      if (!queue_.empty()) {
+        oldest_ = std::chrono::steady_clock::now();
+        if (options_.partitions > 1) changed_.notify_one();
+      }
       lock.unlock();
       auto outputs = function_(std::span<In>(inputs));
       for (std::size_t i = 0; i < promises.size(); ++i) promises[i].set_value(std::move(outputs[i]));
@@ -70,14 +75,13 @@ class Textbook {
   }
 
   F function_;
-  const std::size_t batch_size_;
-  const std::chrono::nanoseconds batch_timeout_;
+  const batching::Options options_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::pair<In, std::promise<Out>>> queue_;
   std::chrono::steady_clock::time_point oldest_;
   bool closed_ = false;
-  std::thread worker_;
+  std::vector<std::thread> workers_;
 };
 
 }  // namespace baselines

@@ -1,0 +1,73 @@
+// A child process of gnuplot, given its commands and the data on standard input.
+// SPDX-License-Identifier: BSL-1.0
+#include "chart.hpp"
+
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <stdexcept>
+
+#include <fmt/core.h>
+
+namespace {
+
+/// In gnuplot's own quotes.
+std::string quoted(const std::string& text) {
+  std::string result = "'";
+  for (const char letter : text) result += letter == '\'' ? std::string("''") : std::string(1, letter);
+  return result + "'";
+}
+
+constexpr const char* look = R"(
+set terminal svg size 800,460 font 'sans-serif,13' background rgb 'white'
+set grid lc rgb '#dddddd'
+set style fill solid 0.85 noborder
+)";
+
+constexpr const char* colours[] = {"#2e75b6", "#c0504d", "#70a040", "#e09030", "#7050a0", "#808080", "#30a0a0"};
+
+const char* colour(std::size_t index) { return colours[index % std::size(colours)]; }
+
+std::string lines(const Chart& chart) {
+  std::string data;
+  std::string plot = "plot";
+  std::string ticks;
+  for (std::size_t i = 0; i < chart.series.size(); ++i) {
+    data += fmt::format("$line{} << END\n", i);
+    for (const auto& [x, y] : chart.series[i].points) data += fmt::format("{} {}\n", x, y);
+    data += "END\n";
+    plot += fmt::format("{} $line{} using 1:2 with linespoints lw 2 pt 7 ps 0.5 lc rgb '{}' title {}",
+                        i == 0 ? "" : ",", i, colour(i), quoted(chart.series[i].name));
+  }
+  for (const auto& point : chart.series.front().points) {
+    ticks += fmt::format("{}{}", ticks.empty() ? "" : ", ", point.first);
+  }
+  return fmt::format("set logscale xy\nset xtics ({})\nset key outside bottom center horizontal\n{}{}\n", ticks, data,
+                     plot);
+}
+
+std::string bars(const Chart& chart) {
+  std::string data = "$bars << END\n";
+  for (std::size_t i = 0; i < chart.series.size(); ++i) {
+    const double height = chart.series[i].points.front().second;
+    data += fmt::format("{} {} \"{}\" {} \"{:.0f}\"\n", i, height, chart.series[i].name,
+                        chart.series[i].name.find("batching") == std::string::npos ? 0x909090 : 0x2e75b6, height);
+  }
+  return data +
+         "END\nunset key\nset yrange [0:*]\nset offsets 0.6,0.6,0,0\nset boxwidth 0.7\nset xtics rotate by -20\n"
+         "plot $bars using 1:2:4:xtic(3) with boxes lc rgb variable, $bars using 1:2:5 with labels offset 0,0.7\n";
+}
+
+}  // namespace
+
+void draw(const Chart& chart, const std::filesystem::path& directory) {
+  if (std::system("command -v gnuplot > /dev/null 2>&1") != 0) {
+    throw std::runtime_error("there are no charts: gnuplot is not installed (Debian: apt-get install gnuplot-nox)");
+  }
+  std::FILE* gnuplot = popen("gnuplot", "w");
+  if (gnuplot == nullptr) throw std::runtime_error("there are no charts: gnuplot could not be started");
+  fmt::print(gnuplot, "{}set output {}\nset title {}\nset xlabel {}\nset ylabel {}\n{}", look,
+             quoted((directory / chart.file).string()), quoted(chart.title), quoted(chart.x_label),
+             quoted(chart.y_label), chart.kind == Chart::Kind::lines ? lines(chart) : bars(chart));
+  if (pclose(gnuplot) != 0) throw std::runtime_error("there are no charts: gnuplot failed, and has said why");
+}

@@ -1,0 +1,142 @@
+// W3, a lone caller: one item, wait, the next: what the way through the batcher costs when there is nothing to batch.
+// SPDX-License-Identifier: BSL-1.0
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <exception>
+
+#include "meter.hpp"
+#include "squares.hpp"
+#include "suite.hpp"
+#include <benchmark/benchmark.h>
+#include <sched.h>
+
+namespace {
+
+const batching::Options size_one{.batch_size = 1, .batch_timeout = std::chrono::milliseconds(1)};
+const batching::Options timeout_zero{.batch_size = 64, .batch_timeout = std::chrono::nanoseconds(0)};
+
+/// This thread, and those that it starts meanwhile, run on one core: what is left is the work itself, without the
+/// time that a core takes to wake up.
+class Pinned {
+ public:
+  Pinned() {
+    sched_getaffinity(0, sizeof(before_), &before_);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    sched_setaffinity(0, sizeof(one), &one);
+  }
+  Pinned(const Pinned&) = delete;
+  Pinned& operator=(const Pinned&) = delete;
+  ~Pinned() { sched_setaffinity(0, sizeof(before_), &before_); }
+
+ private:
+  cpu_set_t before_{};
+};
+
+template <class Ask>
+Sample run_alone(std::size_t items, Ask ask) {
+  Meter meter;
+  for (std::size_t i = 0; i < items; ++i) {
+    if (i == items / 4) meter.steady(i);
+    benchmark::DoNotOptimize(ask(i));
+  }
+  return meter.per_item(items);
+}
+
+Sample floor(std::size_t items, const batching::Options& options) {
+  SlotFloor batcher(Square(), options);
+  baselines::Slot<Number> slot;
+  return run_alone(items, [&](Number n) {
+    batcher.dispatch(n, &slot);
+    return slot.get();
+  });
+}
+Sample textbook(std::size_t items, const batching::Options& options) {
+  SquaringTextbook batcher(Squares(), options);
+  return run_alone(items, [&](Number n) { return batcher.dispatch(n).get(); });
+}
+Sample futures(std::size_t items, const batching::Options& options) {
+  Squaring batcher(Square(), options);
+  return run_alone(items, [&](Number n) { return batcher.dispatch(n).get(); });
+}
+
+/// `send(number, done)` calls `done()` when the answer is there.
+template <class Send>
+Sample run_chain(asio::io_context& io, std::size_t items, Send send) {
+  struct Chain {
+    Send& send;
+    Meter meter;
+    std::size_t items;
+    std::size_t sent = 0;
+    void next() {
+      if (sent == items) return;
+      if (sent == items / 4) meter.steady(sent);
+      send(sent++, [this] { next(); });
+    }
+  } chain{send, {}, items};
+  chain.next();
+  io.run();
+  return chain.meter.per_item(items);
+}
+
+Sample bare_post(std::size_t items) {
+  asio::io_context io(1);
+  return run_chain(io, items, [&](Number n, auto done) {
+    asio::post(io, [n, done] {
+      benchmark::DoNotOptimize(n * n);
+      done();
+    });
+  });
+}
+Sample callbacks(std::size_t items, const batching::Options& options) {
+  asio::io_context io(1);
+  Squaring batcher(io, Square(), options);
+  return run_chain(io, items, [&](Number n, auto done) {
+    batcher.async_dispatch(n, [done](const std::exception_ptr&, Number square) {
+      benchmark::DoNotOptimize(square);
+      done();
+    });
+  });
+}
+
+void run(Suite& suite) {
+  using Run = Sample (*)(std::size_t, const batching::Options&);
+  const std::size_t items = suite.items(100'000);
+  const auto pinned = [=](Run function, const batching::Options& options) {
+    return [=] {
+      const Pinned here;
+      return function(items, options);
+    };
+  };
+  const auto free = [=](Run function, const batching::Options& options) {
+    return [=] { return function(items, options); };
+  };
+  const Table& on_one_core = suite.compare("W3 lone caller, across threads, pinned to one core",
+                                           {{"floor, size 1", pinned(floor, size_one), true},
+                                            {"textbook, size 1", pinned(textbook, size_one), true},
+                                            {"futures, size 1", pinned(futures, size_one)},
+                                            {"futures, timeout 0", pinned(futures, timeout_zero)}});
+  suite.add({"W3 across threads, pinned", Bar::Kind::at_most, 1.4,
+             on_one_core.ratio("futures, size 1", "floor, size 1"), "x floor"});
+  suite.compare("W3 lone caller, across threads", {{"floor, size 1", free(floor, size_one), true},
+                                                   {"textbook, size 1", free(textbook, size_one), true},
+                                                   {"futures, size 1", free(futures, size_one)},
+                                                   {"futures, timeout 0", free(futures, timeout_zero)}});
+  const std::size_t many = suite.items(1'000'000);
+  const Table& on_one_thread = suite.compare("W3 lone caller, one thread",
+                                             {{"bare post", [=] { return bare_post(many); }, true},
+                                              {"callbacks, size 1", [=] { return callbacks(many, size_one); }},
+                                              {"callbacks, timeout 0", [=] { return callbacks(many, timeout_zero); }}});
+  suite.add({"W3 one thread, size 1", Bar::Kind::at_most, 2, on_one_thread.ratio("callbacks, size 1", "bare post"),
+             "x a bare post"});
+  suite.add({"W3 allocations for a callback", Bar::Kind::at_most, 0.001,
+             on_one_thread.row("callbacks, size 1").median("allocations"), "per item", true});
+}
+
+const Workload workload("W3", "a lone caller", run);
+
+}  // namespace
