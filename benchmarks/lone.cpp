@@ -2,10 +2,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <exception>
+#include <optional>
 
 #include "meter.hpp"
 #include "squares.hpp"
@@ -83,8 +85,11 @@ Sample run_chain(asio::io_context& io, std::size_t items, Send send) {
   return chain.meter.per_item(items);
 }
 
-Sample bare_post(std::size_t items) {
+/// `has_timer`: as the context of every service, it has a reactor, which is asked for events between two handlers.
+Sample bare_post(std::size_t items, bool has_timer) {
   asio::io_context io(1);
+  std::optional<asio::steady_timer> timer;
+  if (has_timer) timer.emplace(io);
   return run_chain(io, items, [&](Number n, auto done) {
     asio::post(io, [n, done] {
       benchmark::DoNotOptimize(n * n);
@@ -127,10 +132,11 @@ void run(Suite& suite) {
                                                    {"futures, size 1", free(futures, size_one)},
                                                    {"futures, timeout 0", free(futures, timeout_zero)}});
   const std::size_t many = suite.items(1'000'000);
-  const Table& on_one_thread = suite.compare("W3 lone caller, one thread",
-                                             {{"bare post", [=] { return bare_post(many); }, true},
-                                              {"callbacks, size 1", [=] { return callbacks(many, size_one); }},
-                                              {"callbacks, timeout 0", [=] { return callbacks(many, timeout_zero); }}});
+  const Table& on_one_thread = suite.compare(
+      "W3 lone caller, one thread", {{"bare post", [=] { return bare_post(many, true); }, true},
+                                     {"bare post, nothing but posts", [=] { return bare_post(many, false); }, true},
+                                     {"callbacks, size 1", [=] { return callbacks(many, size_one); }},
+                                     {"callbacks, timeout 0", [=] { return callbacks(many, timeout_zero); }}});
   suite.add({"W3 one thread, size 1", Bar::Kind::at_most, 2, on_one_thread.ratio("callbacks, size 1", "bare post"),
              "x a bare post"});
   suite.add({"W3 allocations for a callback", Bar::Kind::at_most, 0.001,

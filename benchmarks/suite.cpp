@@ -63,7 +63,7 @@ std::vector<Series> Sweep::series(std::string_view column) const {
     if (!column.empty() && !row.has(column)) continue;
     Series& line = result.emplace_back(Series{row.name, {}});
     for (std::size_t i = 0; i < values.size(); ++i) {
-      line.points.emplace_back(values[i], tables[i].row(row.name).median(column));
+      if (tables[i].has(row.name)) line.points.emplace_back(values[i], tables[i].row(row.name).median(column));
     }
   }
   return result;
@@ -130,10 +130,14 @@ const Sweep& Suite::sweep(const std::string& title, const std::string& parameter
       for (const Row& row : table.rows) heading.push_back(row.name);
     }
     auto& line = cells.emplace_back(1, fmt::format("{:g}", value));
-    for (const Row& row : table.rows) {
-      line.push_back(number(row.median()));
-      if (baseline == table.rows.end() || row.name == baseline->name) continue;
-      line.back() += fmt::format(" ({:.2f} x)", table.ratio(row.name, baseline->name));
+    for (const Row& column : sweep.tables.front().rows) {
+      if (!table.has(column.name)) {
+        line.emplace_back("-");
+        continue;
+      }
+      line.push_back(number(table.row(column.name).median()));
+      if (baseline == table.rows.end() || column.name == baseline->name) continue;
+      line.back() += fmt::format(" ({:.2f} x)", table.ratio(column.name, baseline->name));
     }
   }
   print(fmt::format("\n**{}**: {}\n\n{}", title, sweep.tables.front().figure(), markdown(cells)));

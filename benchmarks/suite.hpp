@@ -63,8 +63,8 @@ class Suite {
   /// Runs the contestants in turns, in random order, so that whatever else the machine does hits all of them alike,
   /// and prints the table of the medians.
   const Table& compare(const std::string& title, const std::vector<Contestant>& contestants);
-  /// The same for each value of the parameter, and prints one table: the medians of the first column, behind each how
-  /// it compares to the first baseline.
+  /// The same for each value of the parameter (a contestant of the first value may stay out later), and prints one
+  /// table: the medians of the first column, behind each how it compares to the first baseline.
   const Sweep& sweep(const std::string& title, const std::string& parameter, const std::vector<double>& values,
                      const std::function<std::vector<Contestant>(double)>& contestants);
   void add(Bar bar) { bars_.push_back(std::move(bar)); }

@@ -42,6 +42,8 @@ double Row::median(std::string_view column) const {
 
 const std::string& Table::figure() const { return rows.front().samples.front().front().name; }
 
+bool Table::has(std::string_view name) const { return std::ranges::find(rows, name, &Row::name) != rows.end(); }
+
 const Row& Table::row(std::string_view name) const {
   const auto found = std::ranges::find(rows, name, &Row::name);
   if (found == rows.end()) throw std::logic_error(fmt::format("'{}' has no row '{}'", title, name));
@@ -71,7 +73,9 @@ std::string Table::text() const {
       const auto values = sorted(row, value.name);
       line.push_back(fmt::format("{} to {}", number(values.front()), number(values.back())));
       for (const Row& baseline : rows) {
-        if (baseline.is_baseline) line.push_back(fmt::format("{:.2f}", ratio(row.name, baseline.name)));
+        if (!baseline.is_baseline) continue;
+        const double relation = ratio(row.name, baseline.name);
+        line.push_back(std::isfinite(relation) ? fmt::format("{:.2f}", relation) : "-");
       }
     }
   }

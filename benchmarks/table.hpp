@@ -26,6 +26,7 @@ struct Table {
 
   /// What the first column is called.
   [[nodiscard]] const std::string& figure() const;
+  [[nodiscard]] bool has(std::string_view name) const;
   [[nodiscard]] const Row& row(std::string_view name) const;
   /// The median of the column, by default the first, in relation to the other row's.
   [[nodiscard]] double ratio(std::string_view name, std::string_view baseline, std::string_view column = {}) const;

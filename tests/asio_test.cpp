@@ -421,6 +421,31 @@ TEST_CASE("A foreign context keeps running until the result has come") {
   CHECK(output == 9);
 }
 
+TEST_CASE("Batches that take their time let the executor's other work have its turn in between") {
+  asio::io_context io;
+  std::size_t batches = 0;
+  Batcher<int, int> batcher(io,
+                            [&](std::span<const int> inputs) {
+                              const auto end = std::chrono::steady_clock::now() + 1ms;
+                              while (std::chrono::steady_clock::now() < end) {
+                              }
+                              ++batches;
+                              return squares(inputs);
+                            },
+                            {.batch_size = 1});
+  std::vector<std::size_t> turns;
+  std::function<void()> other = [&] {
+    turns.push_back(batches);
+    if (batches < 5) asio::post(io, other);
+  };
+  asio::post(io, other);
+  auto many = batcher.dispatch_many({1, 2, 3, 4, 5});
+  run(io);
+  CHECK(get(many) == std::vector<int>({1, 4, 9, 16, 25}));
+  CHECK(turns.size() >= 5);
+  for (std::size_t i = 1; i < turns.size(); ++i) CHECK(turns[i] <= turns[i - 1] + 1);
+}
+
 TEST_CASE("The batcher's own context keeps running until every answer has come") {
   asio::io_context io;
   std::vector<batching::Batch<int, int>> kept;
