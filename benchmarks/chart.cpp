@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "chart.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -39,11 +40,11 @@ std::string lines(const Chart& chart) {
     plot += fmt::format("{} $line{} using 1:2 with linespoints lw 2 pt 7 ps 0.5 lc rgb '{}' title {}",
                         i == 0 ? "" : ",", i, colour(i), quoted(chart.series[i].name));
   }
-  for (const auto& point : chart.series.front().points) {
-    ticks += fmt::format("{}{}", ticks.empty() ? "" : ", ", point.first);
-  }
-  return fmt::format("set logscale xy\nset xtics ({})\nset key outside bottom center horizontal\n{}{}\n", ticks, data,
-                     plot);
+  const auto& longest =
+      std::ranges::max(chart.series, {}, [](const Series& line) { return line.points.size(); }).points;
+  for (const auto& point : longest) ticks += fmt::format("{}{}", ticks.empty() ? "" : ", ", point.first);
+  return fmt::format("set logscale xy\nset xtics ({})\nset xrange [{}:{}]\nset key below maxrows 2 spacing 1.1\n{}{}\n",
+                     ticks, 0.85 * longest.front().first, 1.18 * longest.back().first, data, plot);
 }
 
 std::string bars(const Chart& chart) {
@@ -54,7 +55,8 @@ std::string bars(const Chart& chart) {
                         chart.series[i].name.find("batching") == std::string::npos ? 0x909090 : 0x2e75b6, height);
   }
   return data +
-         "END\nunset key\nset yrange [0:*]\nset offsets 0.6,0.6,0,0\nset boxwidth 0.7\nset xtics rotate by -20\n"
+         "END\nunset key\nset yrange [0:*]\nset offsets 0.6,0.6,graph 0.06,0\nset boxwidth 0.7\nset xtics rotate by "
+         "-20 nomirror\nset rmargin 16\nset grid noxtics\n"
          "plot $bars using 1:2:4:xtic(3) with boxes lc rgb variable, $bars using 1:2:5 with labels offset 0,0.7\n";
 }
 
