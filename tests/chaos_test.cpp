@@ -40,7 +40,7 @@ std::string complaint(const Ask& ask, const std::exception_ptr& error, std::span
   }
   if (is(error, errc::cancelled)) return ask.cancels ? "" : "cancelled, but nobody did";
   if (is(error, errc::timed_out)) return ask.times_out ? "" : "timed out without a timeout";
-  for (const errc expected : {errc::closed, errc::wrong_output_count, errc::dropped}) {
+  for (const errc expected : {errc::closed, errc::queue_full, errc::wrong_output_count, errc::dropped}) {
     if (is(error, expected)) return {};
   }
   const std::string what = name(error);
@@ -140,6 +140,15 @@ class Chaos {
     options.partitions = 1 + random() % 3;
     const std::chrono::nanoseconds timeouts[] = {0ns, 20us, 200us, 1ms, std::chrono::nanoseconds::max()};
     options.batch_timeout = timeouts[random() % std::size(timeouts)];
+    if (random() % 2 == 0) {
+      options.max_queued = options.batch_size + random() % 64;
+      const batching::Overflow overflows[] = {batching::Overflow::reject, batching::Overflow::block,
+                                              batching::Overflow::drop_oldest};
+      options.overflow = overflows[random() % std::size(overflows)];
+      // Who is blocked behind a window that waits for more would wait for ever.
+      if (options.overflow == batching::Overflow::block)
+        options.batch_timeout = std::min<std::chrono::nanoseconds>(options.batch_timeout, 1ms);
+    }
     const auto make_on = [&](auto function) {
       return ground_ == Ground::owned_pool ? std::make_shared<Instance>(std::move(function), options)
                                            : std::make_shared<Instance>(executor_, std::move(function), options);

@@ -530,6 +530,7 @@ TEST_CASE("impossible options are refused with the field and the value") {
   check({.batch_timeout = -5ns}, "batch_timeout", "-5");
   check({.batch_timeout = std::chrono::nanoseconds::min()}, "batch_timeout", "-9223372036854775808");
   check({.partitions = 0}, "partitions", "0");
+  check({.max_queued = 0}, "max_queued", "0");
   CHECK(made == 0);
   CHECK(on_context({.batch_size = 1, .batch_timeout = 0s, .partitions = 1}).empty());
 }

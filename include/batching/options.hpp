@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -20,6 +21,13 @@ enum class CloseReason : std::uint8_t {
   close,    ///< `close()`
 };
 
+/// What happens to a call for which there is no room.
+enum class Overflow : std::uint8_t {
+  reject,  ///< it is refused with `errc::queue_full`, at once
+  block,   ///< it waits for room, first come, first served: `dispatch` on its thread, an asynchronous call without one
+  drop_oldest,  ///< it is taken in, and those who have waited longest fail with `errc::queue_full`
+};
+
 /// An aggregate: use designated initialisers, in this order. Impossible values throw `std::invalid_argument` from the
 /// batcher's constructor, naming the field and the value.
 struct Options {
@@ -30,6 +38,10 @@ struct Options {
   std::chrono::nanoseconds batch_timeout = std::chrono::milliseconds(1);
   /// Batches that may run at once, at least 1.
   std::size_t partitions = 1;
+  /// Items that may wait, not counting those whose batch has started, at least 1. A call of several items is taken in
+  /// whole or not at all; one of more than `max_queued` is refused whatever `overflow` says.
+  std::size_t max_queued = std::numeric_limits<std::size_t>::max();
+  Overflow overflow = Overflow::reject;
 };
 
 namespace detail {
@@ -44,6 +56,7 @@ inline void check(const Options& options) {
     refuse("batch_timeout", "0 or more nanoseconds", options.batch_timeout.count());
   }
   if (options.partitions == 0) refuse("partitions", "at least 1", options.partitions);
+  if (options.max_queued == 0) refuse("max_queued", "at least 1", options.max_queued);
 }
 
 }  // namespace detail

@@ -95,10 +95,10 @@ class BatchWorkshop final : public Workshop {
 };
 
 /// A refusal, and the answer of a call without items, comes like any other answer.
-inline void answer_at_the_door(Call& call, Core& core) {
+inline void answer_at_the_door(Call& call, Core& core, const std::exception_ptr& refusal = nullptr) {
   Delivery delivery;
-  if (call.size > 0) {
-    call.fail(std::make_exception_ptr(Error(errc::closed)), call.size, Answered::rejected, delivery);
+  if (refusal) {
+    call.fail(refusal, call.size, Answered::rejected, delivery);
   } else {
     call.values(0, nullptr, 0, delivery);
   }
@@ -106,10 +106,30 @@ inline void answer_at_the_door(Call& call, Core& core) {
   delivery.hand_over(core, false);
 }
 
-/// Sends a call on its way.
+/// Sends a call on its way. `may_block`: this thread may wait for room.
 template <class Clock>
-void launch(Call& call, Engine<Clock>& engine, const CallOptions& call_options) {
-  if (call.size == 0 || !engine.submit(call, call_options.timeout)) answer_at_the_door(call, engine);
+void launch(Call& call, Engine<Clock>& engine, const CallOptions& call_options, bool may_block) {
+  using Verdict = typename Engine<Clock>::Verdict;
+  if (call.size == 0) return answer_at_the_door(call, engine);
+  const std::uint32_t size = call.size;
+  switch (engine.submit(call, call_options.timeout, may_block)) {
+    case Verdict::accepted:
+      return;
+    case Verdict::closed:
+      return answer_at_the_door(call, engine, std::make_exception_ptr(Error(errc::closed)));
+    case Verdict::full: {
+      const auto counts = std::to_string(size) + (size == 1 ? " item" : " items") + " more, and at most " +
+                          std::to_string(engine.max_queued()) + " may wait";
+      return answer_at_the_door(call, engine, std::make_exception_ptr(Error(errc::queue_full, counts)));
+    }
+    case Verdict::would_deadlock: {
+      const Error error(errc::would_deadlock,
+                        "batching::Batcher: dispatch waits for room inside its own batch function, completion handler "
+                        "or pool");
+      answer_at_the_door(call, engine, std::make_exception_ptr(error));
+      throw error;
+    }
+  }
 }
 
 /// Builds a call around a completion handler and launches it.
@@ -122,7 +142,7 @@ void launch_async(Handler handler, Input input, std::size_t size, Engine<Clock>&
   const auto allocator = net::get_associated_allocator(handler, RecyclingAllocator<void>());
   auto* call = create<CallOf>(allocator, std::move(input), engine, size, shared, std::move(handler));
   if (has_slot) call->connect_slot(engine);
-  launch(*call, engine, call_options);
+  launch(*call, engine, call_options, false);
 }
 
 /// What is behind a `Batcher`: the parts that have to be moved and taken down together.
@@ -175,7 +195,7 @@ struct BatcherCore {
     using CallOf = OneCall<In, Out, FutureAnswer<Out>>;
     auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(input), std::size_t{1});
     Future<Out> future(*call, *engine);
-    launch(*call, *engine, call_options);
+    launch(*call, *engine, call_options, true);
     return future;
   }
   Future<Outs> submit_many(Array<In>&& inputs, const CallOptions& call_options) {
@@ -183,7 +203,7 @@ struct BatcherCore {
     const std::size_t size = checked_size(inputs);
     auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(inputs), size);
     Future<Outs> future(*call, *engine);
-    launch(*call, *engine, call_options);
+    launch(*call, *engine, call_options, true);
     return future;
   }
 

@@ -25,6 +25,7 @@ struct Counters {
   Count accepted = 0;               // items whose submission the strand has read
   std::array<Count, 5> answered{};  // by `Answered`
   Count left = 0;                   // items that wait no more
+  Count at_door = 0;                // items among the accepted that wait for room
   Count batches = 0;
   Count batched = 0;
   Count running = 0;
@@ -34,6 +35,7 @@ struct Counters {
   static void add(Count& count, std::uint64_t by) noexcept {
     count.store(count.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
   }
+  static void subtract(Count& count, std::uint64_t by) noexcept { add(count, -by); }
 };
 
 /// The shared heart of one batcher; lives until the batcher and all its calls are gone.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/admission.hpp>
 #include <batching/detail/call.hpp>
 #include <batching/detail/core.hpp>
 #include <batching/detail/deadlines.hpp>
@@ -35,13 +36,21 @@ class Workshop {
 class Dispatcher {
  public:
   Dispatcher(Core& core, std::shared_ptr<Workshop> workshop, const Options& options)
-      : core_(core), workshop_(std::move(workshop)), window_(options) {}
+      : core_(core), workshop_(std::move(workshop)), admission_(options, core.counters().left), window_(options) {}
 
+  [[nodiscard]] Admission& admission() noexcept { return admission_; }
+  [[nodiscard]] const Admission& admission() const noexcept { return admission_; }
   [[nodiscard]] Window& window() noexcept { return window_; }
   [[nodiscard]] const Window& window() const noexcept { return window_; }
   [[nodiscard]] Time next_deadline() const noexcept { return deadlines_.next(); }
 
-  void accept(Call& call);
+  void accept(Call& call, Delivery& delivery);
+  /// A call for which there was no room waits at the door.
+  void apply(Applicant& applicant);
+  /// Lets in those for whom there is room now.
+  void admit(Delivery& delivery);
+  /// Everybody at the door hears that the batcher is closed.
+  void close_door(Delivery& delivery);
   /// The letter says that a call has been answered by its own caller; it ends here.
   void withdraw(Withdrawal& letter, Delivery& delivery);
   /// Answers those whose time is up.
@@ -71,10 +80,16 @@ class Dispatcher {
 
  private:
   void leave_row(Call& call, Delivery& delivery);
+  void expect(Call& call);
+  void turn_away(Applicant& applicant, Delivery& delivery);
+  void let_go(Applicant& applicant, Delivery& delivery);
+  void drop_oldest(Delivery& delivery);
   void forget_deadline(Call& call) noexcept;
 
   Core& core_;
   std::shared_ptr<Workshop> workshop_;
+  Admission admission_;
+  Door door_;
   Window window_;
   Deadlines deadlines_;
   std::vector<std::unique_ptr<Running>> idle_;  // to be used again
@@ -84,12 +99,70 @@ class Dispatcher {
   std::uint64_t batches_ = 0;
 };
 
-inline void Dispatcher::accept(Call& call) {
-  if (call.deadline != never) {
-    call.add_reference();
-    deadlines_.add(call);
+inline void Dispatcher::accept(Call& call, Delivery& delivery) {
+  Counters::add(core_.counters().accepted, call.size);
+  if (admission_.overflow() == Overflow::drop_oldest) {
+    while (window_.waiting() > 0 && window_.waiting() + call.size > admission_.most()) drop_oldest(delivery);
   }
+  expect(call);
   window_.submit(call);
+}
+
+/// Its deadline, if it has one, is looked after from now on.
+inline void Dispatcher::expect(Call& call) {
+  if (call.deadline == never) return;
+  call.add_reference();
+  deadlines_.add(call);
+}
+
+inline void Dispatcher::drop_oldest(Delivery& delivery) {
+  Call& call = static_cast<Call&>(window_.oldest());
+  const std::uint32_t items = window_.withdraw(call);
+  Counters::add(core_.counters().left, items);
+  forget_deadline(call);
+  call.fail(std::make_exception_ptr(Error(errc::queue_full)), items, Answered::failed, delivery);
+}
+
+inline void Dispatcher::apply(Applicant& applicant) {
+  Call& call = applicant.call;
+  Counters::add(core_.counters().accepted, call.size);
+  Counters::add(core_.counters().at_door, call.size);
+  call.at_door = true;
+  expect(call);
+  door_.push(applicant);
+}
+
+inline void Dispatcher::admit(Delivery& delivery) {
+  while (!door_.empty() && admission_.try_enter_from_door(door_.front().call.size)) {
+    Applicant& applicant = door_.pop();
+    window_.submit(applicant.call);
+    let_go(applicant, delivery);
+  }
+}
+
+inline void Dispatcher::close_door(Delivery& delivery) {
+  while (!door_.empty()) {
+    Applicant& applicant = door_.pop();
+    Call& call = applicant.call;
+    turn_away(applicant, delivery);
+    forget_deadline(call);
+    call.fail(std::make_exception_ptr(Error(errc::closed)), call.size, Answered::failed, delivery);
+  }
+}
+
+/// It never came in; the books have it that it came and left.
+inline void Dispatcher::turn_away(Applicant& applicant, Delivery& delivery) {
+  const std::uint32_t items = applicant.call.size;
+  admission_.turn_away(items);
+  Counters::add(core_.counters().left, items);
+  applicant.call.taken = items;
+  let_go(applicant, delivery);
+}
+
+inline void Dispatcher::let_go(Applicant& applicant, Delivery& delivery) {
+  applicant.call.at_door = false;
+  Counters::subtract(core_.counters().at_door, applicant.call.size);
+  applicant.let_go(delivery);
 }
 
 inline void Dispatcher::withdraw(Withdrawal& letter, Delivery& delivery) {
@@ -103,6 +176,10 @@ inline void Dispatcher::withdraw(Withdrawal& letter, Delivery& delivery) {
 
 /// What still waits of a call that has been answered never runs.
 inline void Dispatcher::leave_row(Call& call, Delivery& delivery) {
+  if (call.at_door) {
+    turn_away(door_.remove(call), delivery);
+    return call.forget(call.size, delivery);
+  }
   const std::uint32_t items = window_.withdraw(call);
   if (items == 0) return;
   Counters::add(core_.counters().left, items);
@@ -126,6 +203,7 @@ inline void Dispatcher::expire(Time now, Delivery& delivery) {
 }
 
 inline void Dispatcher::fail_waiting(errc error, Delivery& delivery) {
+  close_door(delivery);
   const auto exception = std::make_exception_ptr(Error(error));
   window_.stop([&](Waiting& waiting, std::uint32_t items) {
     Call& call = static_cast<Call&>(waiting);

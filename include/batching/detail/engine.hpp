@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/admission.hpp>
 #include <batching/detail/alarm.hpp>
 #include <batching/detail/asio.hpp>
 #include <batching/detail/call.hpp>
@@ -58,25 +59,26 @@ class Engine final : public Core {
 
   // --- What callers do. Any thread. ---
 
-  /// Takes the call in; false if the batcher is closed.
-  [[nodiscard]] bool submit(Call& call, const std::optional<std::chrono::nanoseconds>& timeout) {
+  enum class Verdict : std::uint8_t { accepted, closed, full, would_deadlock };
+
+  /// Takes the call in, or says why not. `may_block`: where there is no room, this thread may wait for it.
+  [[nodiscard]] Verdict submit(Call& call, const std::optional<std::chrono::nanoseconds>& timeout, bool may_block) {
     const auto stamp = [&]() noexcept { call.arrived = Alarm<Clock>::now(); };
     // A clock that is cheap to read, a test's most likely, is read every time.
     if (timeout || (timed_ && !std::is_same_v<Clock, std::chrono::steady_clock>)) stamp();
     if (timeout) call.deadline = later(call.arrived, *timeout);
-    std::shared_ptr<Engine> alive;
-    const auto submitted = intake_.submit(
-        call, call.size, timeout.has_value(),
-        [&]() noexcept {
-          if (timed_ && call.arrived == Waiting::unknown) stamp();
-        },
-        [&]() noexcept {
-          if (!alive) alive = self();
-        });
-    if (submitted == Intake::Submitted::refused) return false;
-    if (submitted == Intake::Submitted::wake) alive->post_runner(false);
-    return true;
+    Admission& admission = dispatcher_.admission();
+    if (!admission.bounded() || admission.try_enter(call.size)) return push(call, timeout.has_value());
+    if (intake_.is_closed()) return Verdict::closed;
+    if (admission.never_fits(call.size) || admission.overflow() == Overflow::reject) return Verdict::full;
+    if (admission.overflow() == Overflow::block) return come_to_door(call, may_block);
+    const auto alive = self();
+    admission.force_entry(call.size);
+    const Verdict verdict = push(call, timeout.has_value());
+    if (verdict == Verdict::accepted) (void)tell(Order::What::read);  // so that the oldest leave now
+    return verdict;
   }
+  [[nodiscard]] std::size_t max_queued() const noexcept { return dispatcher_.admission().most(); }
 
   void flush() { (void)tell(Order::What::flush); }
   /// Refuses new work and runs what was accepted.
@@ -152,6 +154,38 @@ class Engine final : public Core {
 
   std::shared_ptr<Engine> self() { return std::static_pointer_cast<Engine>(shared_from_this()); }
   static bool on_strand() noexcept { return strand_of_this_thread_ != nullptr; }
+
+  /// Leaves the call, for which there is room, to the strand.
+  Verdict push(Call& call, bool urgent) {
+    const std::uint32_t size = call.size;
+    std::shared_ptr<Engine> alive;
+    const auto submitted = intake_.submit(
+        call, size, urgent,
+        [&]() noexcept {
+          if (timed_ && call.arrived == Waiting::unknown) call.arrived = Alarm<Clock>::now();
+        },
+        [&]() noexcept {
+          if (!alive) alive = self();
+        });
+    if (submitted == Intake::Submitted::refused) {
+      if (dispatcher_.admission().bounded()) dispatcher_.admission().give_back(size);
+      return Verdict::closed;
+    }
+    if (submitted == Intake::Submitted::wake) alive->post_runner(false);
+    return Verdict::accepted;
+  }
+  /// There is no room: the call waits for it, and this thread with it, if it may.
+  Verdict come_to_door(Call& call, bool may_block) {
+    if (may_block && Inside::any(this)) return Verdict::would_deadlock;
+    if (timed_ && call.arrived == Waiting::unknown) call.arrived = Alarm<Clock>::now();
+    const auto alive = self();
+    Word through = 0;
+    auto* applicant = create<Applicant>(RecyclingAllocator<void>(), call, may_block ? &through : nullptr);
+    dispatcher_.admission().come_to_door();
+    send(*applicant);
+    while (may_block && through.load() == 0) park(through, 0, no_limit);
+    return Verdict::accepted;
+  }
 
   void post_runner(bool summoned) {
     if (!homeless()) net::post(executor(), Runner{self(), summoned});
@@ -229,7 +263,11 @@ Running* Engine<Clock>::process(Role role) {
     const bool ask = dispatcher_.next_deadline() != never || (timed_ && window.waiting() > 0);
     const Time now = ask ? Alarm<Clock>::now() : Time::zero();
     if (ask) dispatcher_.expire(now, delivery);
-    if (batch == nullptr && role == Role::runner) batch = dispatcher_.start(now);
+    dispatcher_.admit(delivery);
+    if (batch == nullptr && role == Role::runner) {
+      batch = dispatcher_.start(now);
+      dispatcher_.admit(delivery);
+    }
     if (window.ready(now) && !summoned_.exchange(true)) role == Role::passing ? defer_runner(true) : post_runner(true);
     settle(delivery);
     const Time at = window.ready(now) ? never : window.wake_at();  // if it is, a runner is on its way
@@ -250,12 +288,15 @@ void Engine<Clock>::read(Mail& mail, Delivery& delivery) {
   switch (mail.kind) {
     case Mail::Kind::submission: {
       Call& call = static_cast<Call&>(mail);
-      Counters::add(counters().accepted, call.size);
       // Without a time of its own it came together with the one before, or after: that can only hurry it.
       if (call.arrived == Waiting::unknown) call.arrived = last_arrived_;
       last_arrived_ = call.arrived;
-      return dispatcher_.accept(call);
+      return dispatcher_.accept(call, delivery);
     }
+    case Mail::Kind::application:
+      dispatcher_.apply(static_cast<Applicant&>(mail));
+      if (closed_) dispatcher_.close_door(delivery);
+      return;
     case Mail::Kind::withdrawal:
       return dispatcher_.withdraw(static_cast<Withdrawal&>(mail), delivery);
     case Mail::Kind::kept:
@@ -280,6 +321,7 @@ void Engine<Clock>::obey(Order& order, Delivery& delivery) {
       break;
     case Order::What::close:
       closed_ = true;
+      dispatcher_.close_door(delivery);
       dispatcher_.window().close();
       break;
     case Order::What::abandon:
@@ -346,7 +388,8 @@ Stats Engine<Clock>::stats() {
   stats.accepted = counts.accepted.load();
   stats.batches = counts.batches.load();
   stats.batched = counts.batched.load();
-  stats.queued = stats.accepted - left;
+  const std::uint64_t elsewhere = left + counts.at_door.load();
+  stats.queued = stats.accepted - std::min(stats.accepted, elsewhere);
   stats.running = counts.running.load();
   stats.closed_by = {closed_by(CloseReason::size), closed_by(CloseReason::weight), closed_by(CloseReason::timeout),
                      closed_by(CloseReason::idle), closed_by(CloseReason::flush),  closed_by(CloseReason::close)};

@@ -16,7 +16,7 @@ namespace batching::detail {
 /// One message to the strand. Aligned so that four bits of its address are free for the strand's own state. What is
 /// sent has virtual functions anyway; with one here, no call needs a second pointer to its table.
 struct alignas(16) Mail {
-  enum class Kind : std::uint8_t { submission, withdrawal, finished, kept, order, closing };
+  enum class Kind : std::uint8_t { submission, application, withdrawal, finished, kept, order, closing };
 
   explicit Mail(Kind what) noexcept : kind(what) {}
   Mail(const Mail&) = delete;

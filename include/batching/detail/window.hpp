@@ -35,7 +35,8 @@ struct Waiting : Mail {
 
   /// Set on the last call of a window that was closed by hand: nobody behind it travels with it.
   std::optional<CloseReason> sealed{};
-  std::uint32_t size;  // items
+  bool at_door = false;  // not in the row yet: it waits for room
+  std::uint32_t size;    // items
   Time arrived = unknown;
   std::uint32_t taken = 0;  // items that have left, in a batch or otherwise
 
@@ -116,6 +117,9 @@ class Window {
       left(call, withdraw(call));
     }
   }
+
+  /// Who has waited longest; somebody has to.
+  [[nodiscard]] Waiting& oldest() const noexcept { return *first_; }
 
   /// The batch on this partition is over, however it ended.
   void release(std::size_t partition) { free_.push_back(partition); }
