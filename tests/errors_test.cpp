@@ -531,6 +531,9 @@ TEST_CASE("impossible options are refused with the field and the value") {
   check({.batch_timeout = std::chrono::nanoseconds::min()}, "batch_timeout", "-9223372036854775808");
   check({.partitions = 0}, "partitions", "0");
   check({.max_queued = 0}, "max_queued", "0");
+  check({.min_batch_size = 0}, "min_batch_size", "0");
+  check({.batch_size = 4, .min_batch_size = 5}, "min_batch_size must be at most batch_size, which is 4", "5");
+  check({.batch_timeout = 2ms, .max_wait = 1ms}, "max_wait must be at least batch_timeout", "1000000");
   CHECK(made == 0);
   CHECK(on_context({.batch_size = 1, .batch_timeout = 0s, .partitions = 1}).empty());
 }

@@ -249,13 +249,18 @@ class Model {
       if (!window.reason && item.sealed) window.reason = item.sealed;
       if (window.reason) return window;
     }
-    if (window.items > 0 && options_.batch_timeout == 0ns) window.reason = CloseReason::idle;
-    if (window.items > 0 && options_.batch_timeout > 0ns && due() <= now) window.reason = CloseReason::timeout;
+    if (window.items > 0 && patience() == 0ns) window.reason = enough() ? CloseReason::idle : CloseReason::timeout;
+    if (window.items > 0 && patience() > 0ns && due() <= now) window.reason = CloseReason::timeout;
     return window;
   }
   [[nodiscard]] Time due() const {
-    if (waiting.empty() || options_.batch_timeout == std::chrono::nanoseconds::max()) return never;
-    return waiting.front().arrived + options_.batch_timeout;
+    if (waiting.empty() || patience() == std::chrono::nanoseconds::max()) return never;
+    return waiting.front().arrived + patience();
+  }
+  [[nodiscard]] bool enough() const { return waiting.size() >= options_.min_batch_size; }
+  /// How long the first in the row waits for others.
+  [[nodiscard]] std::chrono::nanoseconds patience() const {
+    return enough() ? options_.batch_timeout : options_.max_wait.value_or(std::chrono::nanoseconds::max());
   }
 
   std::vector<Item> waiting;
@@ -368,7 +373,7 @@ class Pair {
     if (window_.running() != running_.size() || running_.size() > options_.partitions) return fail("running");
     if (window_.busy() != (running_.size() == options_.partitions)) return fail("busy");
     // Nothing is ready any more: a clock is armed exactly when somebody waits for time alone.
-    const bool clock = running_.size() < options_.partitions && options_.batch_timeout > 0ns;
+    const bool clock = running_.size() < options_.partitions && model_.patience() > 0ns;
     if (window_.wake_at() != (clock ? model_.due() : never)) return fail("clock");
     std::size_t running = 0;
     for (const Batch& batch : running_) running += batch.items();
@@ -496,6 +501,31 @@ constexpr std::size_t under_sanitizer = 1;  // ten times slower, and nothing her
 constexpr std::size_t under_sanitizer = 0;
 #endif
 
+TEST_CASE("with fewer than min_batch_size a window waits until max_wait, with as many it leaves by batch_timeout") {
+  Story s({.batch_size = 4, .batch_timeout = 10ms, .min_batch_size = 2, .max_wait = 50ms});
+  s.submit(1, 0ms);
+  CHECK(s.window.wake_at() == 50ms);
+  CHECK(s.next(49ms).empty());
+  CHECK(s.next(50ms) == "a0");
+  CHECK(s.reason == CloseReason::timeout);
+  s.window.release(s.partition);
+  s.submit(1, 100ms);
+  CHECK(s.next(120ms).empty());
+  s.submit(1, 120ms);  // now there are enough, and the first has waited long enough
+  CHECK(s.next(120ms) == "b0 c0");
+  CHECK(s.reason == CloseReason::timeout);
+}
+
+TEST_CASE("with min_batch_size and no timeout a window leaves when there are enough") {
+  Story s({.batch_size = 4, .batch_timeout = 0ms, .min_batch_size = 2});
+  s.submit(1, 0ms);
+  CHECK(s.window.wake_at() == never);
+  CHECK(s.next(1h).empty());
+  s.submit(1, 0ms);
+  CHECK(s.next(0ms) == "a0 b0");
+  CHECK(s.reason == CloseReason::idle);
+}
+
 TEST_CASE("in every order of events nothing is lost, doubled, out of order or without a clock") {
   std::size_t stories = 0;
   for (const auto timeout : {0ns, std::chrono::nanoseconds(2ms), std::chrono::nanoseconds::max()}) {
@@ -508,6 +538,15 @@ TEST_CASE("in every order of events nothing is lost, doubled, out of order or wi
         INFO("batch_size " << batch_size << ", partitions " << partitions << ", timeout " << timeout.count());
         REQUIRE(everything.error() == "");
       }
+    }
+  }
+  for (const auto timeout : {0ns, std::chrono::nanoseconds(1ms)}) {
+    for (const auto max_wait : {std::optional<std::chrono::nanoseconds>(), {timeout}, {2ms}}) {
+      const Options options{.batch_size = 3, .batch_timeout = timeout, .min_batch_size = 2, .max_wait = max_wait};
+      Everything everything(options, 5 - under_sanitizer);
+      stories += everything.run();
+      INFO("min_batch_size 2, timeout " << timeout.count() << ", max_wait " << (max_wait ? max_wait->count() : -1));
+      REQUIRE(everything.error() == "");
     }
   }
   CHECK(stories > (under_sanitizer == 0 ? 500'000 : 50'000));

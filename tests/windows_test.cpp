@@ -397,6 +397,77 @@ TEST_CASE("with a timeout of 0 batches form by themselves while the partitions a
   audit(bench.batcher);
 }
 
+TEST_CASE("below min_batch_size a window waits until max_wait; whoever makes it enough sends it off") {
+  Workbench bench({.batch_size = 8, .batch_timeout = 10ms, .min_batch_size = 3, .max_wait = 50ms});
+  auto alone = bench.batcher.dispatch_many({1, 2});
+  bench.pass(50ms - 1ns);
+  CHECK(bench.batches.empty());
+  bench.pass(1ns);
+  CHECK(bench.batches == Batches{{1, 2}});
+  auto two = bench.batcher.dispatch_many({3, 4});
+  bench.pass(20ms);
+  CHECK(bench.batches.size() == 1);
+  auto third = bench.batcher.dispatch(5);  // its time has come long ago
+  bench.poll();
+  CHECK(bench.batches == Batches{{1, 2}, {3, 4, 5}});
+  auto three = bench.batcher.dispatch_many({6, 7, 8});  // enough from the start: by batch_timeout
+  bench.pass(10ms - 1ns);
+  CHECK(bench.batches.size() == 2);
+  bench.pass(1ns);
+  CHECK(bench.batches.size() == 3);
+  auto pair = bench.batcher.dispatch_many({9, 10});
+  auto later = bench.batcher.dispatch(11);  // enough after the timer was set for max_wait: it rings earlier now
+  bench.pass(10ms);
+  CHECK(bench.batches.size() == 4);
+  CHECK(bench.reasons == Reasons(4, CloseReason::timeout));
+  audit(bench.batcher);
+}
+
+TEST_CASE("an item that is cancelled may leave its window below min_batch_size again") {
+  Workbench bench({.batch_size = 8, .batch_timeout = 10ms, .min_batch_size = 2, .max_wait = 50ms});
+  auto one = bench.batcher.dispatch(1);
+  auto two = bench.batcher.dispatch(2);
+  bench.poll();
+  two.cancel();
+  bench.pass(10ms);
+  CHECK(bench.batches.empty());
+  bench.pass(40ms);
+  CHECK(bench.batches == Batches{{1}});
+  audit(bench.batcher);
+}
+
+TEST_CASE("min_batch_size without max_wait: fewer leave by flush and close alone, and full windows as ever") {
+  Workbench bench({.batch_size = 4, .batch_timeout = 0ns, .min_batch_size = 2});
+  auto one = bench.batcher.dispatch(1);
+  bench.pass(1h);
+  CHECK(bench.batches.empty());
+  auto two = bench.batcher.dispatch(2);
+  bench.poll();
+  CHECK(bench.batches == Batches{{1, 2}});
+  auto three = bench.batcher.dispatch(3);
+  bench.batcher.flush();
+  bench.poll();
+  CHECK(bench.batches == Batches{{1, 2}, {3}});
+  CHECK(bench.reasons == Reasons{CloseReason::idle, CloseReason::flush});
+  audit(bench.batcher);
+}
+
+TEMPLATE_TEST_CASE("who makes it enough wakes the batcher on real threads too, a hundred times", "", OnItsOwnPool,
+                   OnAContext, OnAThreadPool) {
+  TestType ground;
+  auto batcher = ground.template make<Batcher<int, int>>([](std::span<const int> items) { return squares(items); },
+                                                         {.batch_size = 64, .batch_timeout = 0ns, .min_batch_size = 3});
+  for (int i = 0; i < 100; ++i) {
+    auto one = batcher.dispatch(1);
+    auto two = batcher.dispatch(2);
+    auto three = batcher.dispatch(3);
+    CHECK(get_within(one) == 1);
+    CHECK(get_within(two) == 4);
+    CHECK(get_within(three) == 9);
+  }
+  audit(batcher);
+}
+
 TEST_CASE("with the longest timeout windows close by size alone") {
   Workbench bench({.batch_size = 2, .batch_timeout = Duration::max()});
   auto one = bench.batcher.dispatch(1);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -42,12 +43,16 @@ struct Options {
   /// whole or not at all; one of more than `max_queued` is refused whatever `overflow` says.
   std::size_t max_queued = std::numeric_limits<std::size_t>::max();
   Overflow overflow = Overflow::reject;
+  /// A window of fewer items does not leave by `batch_timeout`, at least 1 and at most `batch_size` ...
+  std::size_t min_batch_size = 1;
+  /// ... until its first item has waited so long, at least `batch_timeout`; without a value: not by time at all.
+  std::optional<std::chrono::nanoseconds> max_wait = std::nullopt;
 };
 
 namespace detail {
 
 inline void check(const Options& options) {
-  const auto refuse = [](const char* field, const char* rule, auto value) {
+  const auto refuse = [](const char* field, const std::string& rule, auto value) {
     throw std::invalid_argument(std::string("batching::Options::") + field + " must be " + rule + ", but is " +
                                 std::to_string(value));
   };
@@ -57,6 +62,15 @@ inline void check(const Options& options) {
   }
   if (options.partitions == 0) refuse("partitions", "at least 1", options.partitions);
   if (options.max_queued == 0) refuse("max_queued", "at least 1", options.max_queued);
+  if (options.min_batch_size == 0) refuse("min_batch_size", "at least 1", options.min_batch_size);
+  if (options.min_batch_size > options.batch_size) {
+    refuse("min_batch_size", "at most batch_size, which is " + std::to_string(options.batch_size),
+           options.min_batch_size);
+  }
+  if (options.max_wait && *options.max_wait < options.batch_timeout) {
+    refuse("max_wait", "at least batch_timeout, which is " + std::to_string(options.batch_timeout.count()) + " ns",
+           options.max_wait->count());
+  }
 }
 
 }  // namespace detail

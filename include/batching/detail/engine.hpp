@@ -368,7 +368,7 @@ template <class Clock>
 Intake::Until Engine<Clock>::until(Time now) const noexcept {
   const Window& window = dispatcher_.window();
   if (window.busy() || window.ready(now)) return Intake::Until::urgent;  // if ready, a runner is on its way
-  return window.waiting() == 0 ? Intake::Until::next : Intake::Until::full;
+  return window.lacks_company() ? Intake::Until::next : Intake::Until::full;
 }
 
 template <class Clock>

@@ -66,7 +66,11 @@ class Window {
   };
 
   explicit Window(const Options& options)
-      : batch_size_(options.batch_size), batch_timeout_(options.batch_timeout), partitions_(options.partitions) {
+      : batch_size_(options.batch_size),
+        min_batch_size_(options.min_batch_size),
+        batch_timeout_(options.batch_timeout),
+        max_wait_(options.max_wait.value_or(never)),
+        partitions_(options.partitions) {
     free_.reserve(partitions_);
     for (std::size_t partition = partitions_; partition > 0; --partition) free_.push_back(partition - 1);
   }
@@ -138,6 +142,7 @@ class Window {
   [[nodiscard]] std::optional<Departure> next(Time now, std::vector<Slice>& batch) {
     batch.clear();
     if (!ready(now)) return std::nullopt;
+    const bool waits = batch_timeout_.count() > 0 || lacks_company();
     Departure departure{free_.back(), 0, CloseReason::size};
     free_.pop_back();
     std::optional<CloseReason> sealed;
@@ -156,7 +161,7 @@ class Window {
     }
     waiting_ -= departure.items;
     if (departure.items < batch_size_) {
-      departure.reason = sealed ? *sealed : batch_timeout_.count() == 0 ? CloseReason::idle : CloseReason::timeout;
+      departure.reason = sealed ? *sealed : waits ? CloseReason::timeout : CloseReason::idle;
     }
     return departure;
   }
@@ -165,6 +170,8 @@ class Window {
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
   /// Items that the window at the end of the row lacks; all of its room if the next item opens one.
   [[nodiscard]] std::size_t lacking_behind() const noexcept { return batch_size_ - waiting_ % batch_size_; }
+  /// Do fewer wait than should leave by `batch_timeout`?
+  [[nodiscard]] bool lacks_company() const noexcept { return waiting_ < min_batch_size_; }
   /// Batches that run.
   [[nodiscard]] std::size_t running() const noexcept { return partitions_ - free_.size(); }
   /// Is every partition taken?
@@ -172,7 +179,9 @@ class Window {
 
   /// Does leaving depend on the time at all? If not, `arrived` may stay unset, and any `now` will do.
   [[nodiscard]] static bool timed(const Options& options) noexcept {
-    return options.batch_size > 1 && options.batch_timeout.count() > 0 && options.batch_timeout != never;
+    const auto by_time = [](std::chrono::nanoseconds limit) { return limit.count() > 0 && limit != never; };
+    return options.batch_size > 1 && (by_time(options.batch_timeout) ||
+                                      (options.min_batch_size > 1 && by_time(options.max_wait.value_or(never))));
   }
 
  private:
@@ -181,8 +190,9 @@ class Window {
   /// When the first window may leave, partitions aside.
   [[nodiscard]] Time due() const noexcept {
     if (waiting_ == 0) return never;
-    if (waiting_ >= batch_size_ || seals_ > 0 || batch_timeout_.count() == 0) return at_once;
-    return later(first_->arrived, batch_timeout_);
+    if (waiting_ >= batch_size_ || seals_ > 0) return at_once;
+    const std::chrono::nanoseconds patience = lacks_company() ? max_wait_ : batch_timeout_;
+    return patience.count() == 0 ? at_once : later(first_->arrived, patience);
   }
 
   void seal(CloseReason reason) noexcept {
@@ -206,7 +216,9 @@ class Window {
   }
 
   std::size_t batch_size_;
+  std::size_t min_batch_size_;
   std::chrono::nanoseconds batch_timeout_;
+  std::chrono::nanoseconds max_wait_;
   std::size_t partitions_;
   std::vector<std::size_t> free_;  // partitions, the one used last at the back
   Waiting* first_ = nullptr;
