@@ -344,6 +344,108 @@ TEST_CASE("Deadlines are kept while the only partition is busy") {
   check_audit(stage.batcher.stats());
 }
 
+// --- A batch that runs too long ---
+
+TEST_CASE("A batch that runs past batch_deadline: its callers hear timed_out, its function is told, neighbours go on") {
+  Stage stage({.batch_size = 2, .batch_timeout = by_size_alone, .partitions = 2, .batch_deadline = 50ms}, true);
+  auto slow = stage.batcher.dispatch_many({1, 2});
+  stage.poll();
+  int calls = 0;
+  std::exception_ptr error;
+  stage.advance(20ms);
+  for (int i = 3; i <= 4; ++i) {
+    stage.batcher.async_dispatch(i, [&](const std::exception_ptr& e, int) {
+      ++calls;
+      error = e;
+    });
+  }
+  stage.poll();
+  REQUIRE(stage.kept.size() == 2);
+  REQUIRE(stage.kept[0].info().deadline);
+  CHECK(*stage.kept[1].info().deadline - *stage.kept[0].info().deadline == 20ms);
+  stage.advance(30ms - 1ns);
+  CHECK_FALSE(ready(slow));
+  CHECK_FALSE(stage.kept[0].stop_requested());
+  stage.advance(1ns);
+  CHECK(error_of(slow) == name(errc::timed_out));
+  CHECK(stage.kept[0].stop_requested());
+  CHECK_FALSE(stage.kept[1].stop_requested());
+  CHECK(stage.batcher.stats().running == 2);  // it still holds its partition
+  auto waiting = stage.batcher.dispatch_many({5, 6});
+  stage.poll();
+  CHECK(stage.kept.size() == 2);
+  Stage::answer(stage.kept[0]);  // too late: dropped
+  stage.kept.erase(stage.kept.begin());
+  stage.poll();
+  CHECK(stage.kept.size() == 2);  // its partition was free again
+  stage.advance(20ms);
+  CHECK(calls == 2);
+  CHECK(is(error, errc::timed_out));
+  stage.answer_all();
+  CHECK(get(waiting) == std::vector<int>({25, 36}));
+  CHECK(calls == 2);
+  CHECK(stage.batcher.stats().timed_out == 4);
+  CHECK(stage.batcher.stats().completed == 2);
+  check_audit(stage.batcher.stats());
+}
+
+TEST_CASE("A batch that ends in time leaves no deadline behind, and what was answered before it stays so") {
+  Stage stage({.batch_size = 2, .batch_timeout = by_size_alone, .batch_deadline = 50ms}, true);
+  auto one = stage.batcher.dispatch(1);
+  auto two = stage.batcher.dispatch(2);
+  stage.poll();
+  stage.kept[0].set_value(0, 1);
+  CHECK(get(one) == 1);
+  stage.advance(50ms);
+  CHECK(error_of(two) == name(errc::timed_out));
+  stage.answer_all();
+  auto next = stage.batcher.dispatch_many({3, 4});
+  stage.poll();
+  CHECK_FALSE(stage.kept.at(0).stop_requested());
+  stage.answer_all();
+  CHECK(get(next) == std::vector<int>({9, 16}));
+  stage.advance(1h);
+  CHECK(stage.batcher.stats().timed_out == 1);
+  check_audit(stage.batcher.stats());
+}
+
+TEST_CASE("What still waits of a call whose first batch ran too long never runs") {
+  Stage stage({.batch_size = 2, .batch_timeout = by_size_alone, .batch_deadline = 50ms}, true);
+  auto split = stage.batcher.dispatch_many({1, 2, 3});
+  stage.poll();
+  stage.advance(50ms);
+  CHECK(error_of(split) == name(errc::timed_out));
+  CHECK(stage.batcher.stats().queued == 0);
+  stage.batcher.flush();
+  stage.answer_all();
+  CHECK(stage.seen == std::vector<std::vector<int>>{{1, 2}});
+  check_audit(stage.batcher.stats());
+}
+
+TEST_CASE("A blocking function that runs too long is told, and its callers hear of it meanwhile") {
+  std::atomic<bool> told = false;
+  Batcher<int, int> batcher(
+      [&](std::span<const int> inputs, batching::BatchContext& context) {
+        told = eventually([&] { return context.stop_requested(); });
+        return squares(inputs);
+      },
+      {.batch_size = 1, .batch_deadline = 5ms});
+  auto late = batcher.dispatch(1);
+  CHECK(error_of(late) == name(errc::timed_out));
+  CHECK(eventually([&] { return told.load(); }));
+  std::exception_ptr error;
+  Gate heard;
+  batcher.async_dispatch(2, [&](const std::exception_ptr& e, int) {
+    error = e;
+    heard.open();
+  });
+  CHECK(heard.wait());
+  CHECK(is(error, errc::timed_out));
+  batcher.close();
+  CHECK(batcher.stats().timed_out == 2);
+  check_audit(batcher.stats());
+}
+
 TEST_CASE("On the owned pool a deadline of 20 ms is kept while a blocking batch takes as long as it likes") {
   Gate gate;
   Batcher<int, int> batcher(

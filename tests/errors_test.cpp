@@ -534,6 +534,8 @@ TEST_CASE("impossible options are refused with the field and the value") {
   check({.min_batch_size = 0}, "min_batch_size", "0");
   check({.batch_size = 4, .min_batch_size = 5}, "min_batch_size must be at most batch_size, which is 4", "5");
   check({.batch_timeout = 2ms, .max_wait = 1ms}, "max_wait must be at least batch_timeout", "1000000");
+  check({.batch_deadline = 0ns}, "batch_deadline must be more than 0 nanoseconds", "0");
+  check({.batch_deadline = -3ns}, "batch_deadline", "-3");
   CHECK(made == 0);
   CHECK(on_context({.batch_size = 1, .batch_timeout = 0s, .partitions = 1}).empty());
 }

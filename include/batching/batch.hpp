@@ -27,8 +27,9 @@ class BatchContext {
   BatchContext& operator=(const BatchContext&) = delete;
 
   [[nodiscard]] const BatchInfo& info() const noexcept { return running_.info; }
-  /// Would the batcher rather have this over soon? True once it was stopped. Any thread, at any time.
-  [[nodiscard]] bool stop_requested() const noexcept { return running_.core().stop_requested(); }
+  /// Would the batcher rather have this over soon? True once it was stopped, and when the batch has run for longer than
+  /// `Options::batch_deadline`. Any thread, at any time.
+  [[nodiscard]] bool stop_requested() const noexcept { return running_.stop_requested(); }
 
  private:
   detail::Running& running_;
@@ -67,8 +68,9 @@ class Batch {
   /// The inputs; may be moved from. Valid as long as this handle.
   [[nodiscard]] std::span<In> inputs() const noexcept { return state_->inputs(); }
   [[nodiscard]] const BatchInfo& info() const noexcept { return state_->info; }
-  /// Would the batcher rather have this over soon? True once it was stopped.
-  [[nodiscard]] bool stop_requested() const noexcept { return state_->core().stop_requested(); }
+  /// Would the batcher rather have this over soon? True once it was stopped, and when the batch has run for longer than
+  /// `Options::batch_deadline`.
+  [[nodiscard]] bool stop_requested() const noexcept { return state_->stop_requested(); }
 
   /// Item `index` has this output. Throws `std::out_of_range`.
   template <class Value = detail::Stored<Out>>

@@ -4,8 +4,10 @@
 
 #include <batching/options.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 namespace batching {
 
@@ -14,6 +16,8 @@ struct BatchInfo {
   std::size_t partition = 0;  ///< where it runs, below `partitions`; inline calls have one more place, behind the last
   std::size_t size = 0;       ///< items
   CloseReason closed_by = CloseReason::size;
+  /// When its callers hear `errc::timed_out`, on the batcher's clock; with `Options::batch_deadline` only.
+  std::optional<std::chrono::steady_clock::time_point> deadline = std::nullopt;
 };
 
 }  // namespace batching

@@ -47,6 +47,10 @@ struct Options {
   std::size_t min_batch_size = 1;
   /// ... until its first item has waited so long, at least `batch_timeout`; without a value: not by time at all.
   std::optional<std::chrono::nanoseconds> max_wait = std::nullopt;
+  /// Longest that a batch may run, more than 0: then its callers hear `errc::timed_out`, and `stop_requested` tells its
+  /// function. The partition is taken until the function has returned all the same. Without a value: as long as it
+  /// likes.
+  std::optional<std::chrono::nanoseconds> batch_deadline = std::nullopt;
 };
 
 namespace detail {
@@ -70,6 +74,9 @@ inline void check(const Options& options) {
   if (options.max_wait && *options.max_wait < options.batch_timeout) {
     refuse("max_wait", "at least batch_timeout, which is " + std::to_string(options.batch_timeout.count()) + " ns",
            options.max_wait->count());
+  }
+  if (options.batch_deadline && options.batch_deadline->count() <= 0) {
+    refuse("batch_deadline", "more than 0 nanoseconds", options.batch_deadline->count());
   }
 }
 

@@ -138,7 +138,7 @@ void launch_async(Handler handler, Input input, std::size_t size, Engine<Clock>&
                   const CallOptions& call_options) {
   const bool has_slot = CallOf::has_slot(handler);
   // One item and no way to cancel or to time out: nobody but the batch that runs it will ever look at the call.
-  const bool shared = CallOf::many || has_slot || call_options.timeout;
+  const bool shared = CallOf::many || has_slot || call_options.timeout || engine.limits_batches();
   const auto allocator = net::get_associated_allocator(handler, RecyclingAllocator<void>());
   auto* call = create<CallOf>(allocator, std::move(input), engine, size, shared, std::move(handler));
   if (has_slot) call->connect_slot(engine);

@@ -12,10 +12,13 @@
 #include <batching/error.hpp>
 #include <batching/options.hpp>
 
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -36,13 +39,19 @@ class Workshop {
 class Dispatcher {
  public:
   Dispatcher(Core& core, std::shared_ptr<Workshop> workshop, const Options& options)
-      : core_(core), workshop_(std::move(workshop)), admission_(options, core.counters().left), window_(options) {}
+      : core_(core),
+        workshop_(std::move(workshop)),
+        admission_(options, core.counters().left),
+        window_(options),
+        batch_deadline_(options.batch_deadline) {}
 
   [[nodiscard]] Admission& admission() noexcept { return admission_; }
   [[nodiscard]] const Admission& admission() const noexcept { return admission_; }
   [[nodiscard]] Window& window() noexcept { return window_; }
   [[nodiscard]] const Window& window() const noexcept { return window_; }
-  [[nodiscard]] Time next_deadline() const noexcept { return deadlines_.next(); }
+  [[nodiscard]] Time next_deadline() const noexcept { return std::min(deadlines_.next(), batch_deadlines_.next()); }
+  /// Do batches have a deadline? Then the strand may answer a call whose batch runs.
+  [[nodiscard]] bool limits_batches() const noexcept { return batch_deadline_.has_value(); }
 
   void accept(Call& call, Delivery& delivery);
   /// A call for which there was no room waits at the door.
@@ -92,6 +101,8 @@ class Dispatcher {
   Door door_;
   Window window_;
   Deadlines deadlines_;
+  const std::optional<std::chrono::nanoseconds> batch_deadline_;
+  Deadlines batch_deadlines_;
   std::vector<std::unique_ptr<Running>> idle_;  // to be used again
   std::int64_t letters_ = 0;  // withdrawn calls that had their turn, less the letters about them that were read
   std::size_t kept_ = 0;
@@ -200,6 +211,15 @@ inline void Dispatcher::expire(Time now, Delivery& delivery) {
     leave_row(call, delivery);
     call.release();
   }
+  while (batch_deadlines_.next() <= now) {
+    Running& running = static_cast<Running&>(*batch_deadlines_.first());
+    batch_deadlines_.remove(running);
+    for (Call* call : running.timed) {
+      call->answer_early(std::make_exception_ptr(Error(errc::timed_out)), Answered::timed_out, delivery);
+      if (call->is_claimed()) leave_row(*call, delivery);
+    }
+    running.set_overdue();  // only now: a function that ends when it is told would have been in time
+  }
 }
 
 inline void Dispatcher::fail_waiting(errc error, Delivery& delivery) {
@@ -219,16 +239,21 @@ inline Running* Dispatcher::start(Time now) {
   Running& running = *idle_.back().release();
   idle_.pop_back();
   const auto departure = *window_.next(now, running.slices);
-  running.info = {++batches_, departure.partition, departure.items, departure.reason};
+  running.info = {++batches_, departure.partition, departure.items, departure.reason, std::nullopt};
   running.start(core_);
   if (Call& last = static_cast<Call&>(*running.slices.back().call); last.left() > 0) {
     last.add_reference();
     running.split = &last;
   }
-  if (deadlines_.first() != nullptr) {
+  if (batch_deadline_) {
+    running.deadline = later(now, *batch_deadline_);
+    running.info.deadline = std::chrono::steady_clock::time_point(running.deadline);
+    batch_deadlines_.add(running);
+  }
+  if (batch_deadline_ || deadlines_.first() != nullptr) {
     for (const Slice& slice : running.slices) {
       Call& call = static_cast<Call&>(*slice.call);
-      if (call.place == Deadline::absent) continue;
+      if (!batch_deadline_ && call.place == Deadline::absent) continue;
       call.add_reference();
       running.timed.push_back(&call);
     }
@@ -244,6 +269,7 @@ inline Running* Dispatcher::start(Time now) {
 
 inline void Dispatcher::finish(Running& running, Delivery& delivery) {
   window_.release(running.info.partition);
+  batch_deadlines_.remove(running);
   core_.counters().running.fetch_sub(1);
   letters_ += running.withdrawn();
   if (running.kept()) {

@@ -78,6 +78,7 @@ class Engine final : public Core {
     if (verdict == Verdict::accepted) (void)tell(Order::What::read);  // so that the oldest leave now
     return verdict;
   }
+  [[nodiscard]] bool limits_batches() const noexcept { return dispatcher_.limits_batches(); }
   [[nodiscard]] std::size_t max_queued() const noexcept { return dispatcher_.admission().most(); }
 
   void flush() { (void)tell(Order::What::flush); }
@@ -260,7 +261,8 @@ Running* Engine<Clock>::process(Role role) {
       mail = next;
     }
     const Window& window = dispatcher_.window();
-    const bool ask = dispatcher_.next_deadline() != never || (timed_ && window.waiting() > 0);
+    const bool ask =
+        dispatcher_.next_deadline() != never || ((timed_ || dispatcher_.limits_batches()) && window.waiting() > 0);
     const Time now = ask ? Alarm<Clock>::now() : Time::zero();
     if (ask) dispatcher_.expire(now, delivery);
     dispatcher_.admit(delivery);

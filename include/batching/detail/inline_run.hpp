@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <utility>
 
 namespace batching::detail {
@@ -35,7 +36,7 @@ Many<Out> run_inline(const Core& core, BatchFunction<In, Out>& function, Array<I
   auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(inputs), size);
   Future<Many<Out>> future(*call, *aside);
   batch->slices.front().call = call;
-  batch->info = {0, place, size, CloseReason::size};
+  batch->info = {0, place, size, CloseReason::size, std::nullopt};
   batch->start(*aside);
   {
     const Inside inside(&core);

@@ -4,6 +4,7 @@
 
 #include <batching/batch_info.hpp>
 #include <batching/detail/call.hpp>
+#include <batching/detail/deadlines.hpp>
 #include <batching/detail/delivery.hpp>
 #include <batching/detail/outputs.hpp>
 #include <batching/detail/window.hpp>
@@ -31,7 +32,7 @@ struct Kept : Mail {
 };
 
 /// What the strand knows of a batch. Recycled: it is used again once it is over and no handle refers to it.
-class Running : public Finished, public Kept {
+class Running : public Finished, public Kept, public Deadline {
  public:
   Running() = default;
   Running(const Running&) = delete;
@@ -45,11 +46,12 @@ class Running : public Finished, public Kept {
   BatchInfo info;
   /// The call whose other items still waited when this batch left, with a reference; if it fails, they need not run.
   Call* split = nullptr;
-  /// The calls with a deadline, each with a reference.
+  /// The calls with a deadline, each with a reference; all of them if the batch itself has one.
   std::vector<Call*> timed;
 
   void start(Core& core) noexcept {
     core_ = &core;
+    overdue_.store(false, std::memory_order_relaxed);
     kept_ = false;
     driven_ = false;
     withdrawn_.store(0, std::memory_order_relaxed);
@@ -60,6 +62,10 @@ class Running : public Finished, public Kept {
   [[nodiscard]] Core& core() const noexcept { return *core_; }
   /// Answers of the thread that runs the function, for it to hand over when the function has returned.
   [[nodiscard]] Delivery& delivery() noexcept { return delivery_; }
+
+  /// Its deadline has come.
+  void set_overdue() noexcept { overdue_.store(true); }
+  [[nodiscard]] bool stop_requested() const noexcept { return overdue_.load() || core_->stop_requested(); }
 
   /// So many more items are answered; if that was the last of it, the batch is finished.
   void settle(std::size_t count) {
@@ -97,6 +103,7 @@ class Running : public Finished, public Kept {
  private:
   Core* core_ = nullptr;
   Delivery delivery_;
+  std::atomic<bool> overdue_ = false;
   std::atomic<std::size_t> pending_ = 0;
   std::atomic<std::int64_t> withdrawn_ = 0;
   std::atomic<int> references_ = 0;
