@@ -1,23 +1,16 @@
-// A child process of gnuplot, given its commands and the data on standard input.
+// What gnuplot is told.
 // SPDX-License-Identifier: BSL-1.0
 #include "chart.hpp"
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdio>
-#include <cstdlib>
-#include <stdexcept>
+#include <iterator>
+#include <string>
 
+#include "../examples/support/gnuplot.hpp"
 #include <fmt/core.h>
 
 namespace {
-
-/// In gnuplot's own quotes.
-std::string quoted(const std::string& text) {
-  std::string result = "'";
-  for (const char letter : text) result += letter == '\'' ? std::string("''") : std::string(1, letter);
-  return result + "'";
-}
 
 constexpr const char* look = R"(
 set terminal svg size 800,460 font 'sans-serif,13' background rgb 'white'
@@ -63,13 +56,7 @@ std::string bars(const Chart& chart) {
 }  // namespace
 
 void draw(const Chart& chart, const std::filesystem::path& directory) {
-  if (std::system("command -v gnuplot > /dev/null 2>&1") != 0) {
-    throw std::runtime_error("there are no charts: gnuplot is not installed (Debian: apt-get install gnuplot-nox)");
-  }
-  std::FILE* gnuplot = popen("gnuplot", "w");
-  if (gnuplot == nullptr) throw std::runtime_error("there are no charts: gnuplot could not be started");
-  fmt::print(gnuplot, "{}set output {}\nset title {}\nset xlabel {}\nset ylabel {}\n{}", look,
-             quoted((directory / chart.file).string()), quoted(chart.title), quoted(chart.x_label),
-             quoted(chart.y_label), chart.kind == Chart::Kind::lines ? lines(chart) : bars(chart));
-  if (pclose(gnuplot) != 0) throw std::runtime_error("there are no charts: gnuplot failed, and has said why");
+  run_gnuplot(fmt::format("{}set output {}\nset title {}\nset xlabel {}\nset ylabel {}\n{}", look,
+                          quoted((directory / chart.file).string()), quoted(chart.title), quoted(chart.x_label),
+                          quoted(chart.y_label), chart.kind == Chart::Kind::lines ? lines(chart) : bars(chart)));
 }

@@ -12,13 +12,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-Sample milliseconds_of(const Meter& meter) { return {{"ms for all", meter.seconds() * 1e3}}; }
-
 Sample one_at_a_time(std::size_t calls) {
   const Sleeping function;
   const Meter meter;
   for (Number i = 0; i < calls; ++i) (void)function(std::span(&i, 1));
-  return milliseconds_of(meter);
+  return meter.milliseconds();
 }
 
 template <class Batcher>
@@ -28,7 +26,7 @@ Sample all_at_once(Batcher batcher, std::size_t calls) {
   const Meter meter;
   for (Number i = 0; i < calls; ++i) futures.push_back(batcher->dispatch(i));
   for (auto& future : futures) (void)future.get();
-  return milliseconds_of(meter);
+  return meter.milliseconds();
 }
 
 template <class Batcher>

@@ -6,9 +6,9 @@
 
 #include <chrono>
 #include <cstddef>
-#include <exception>
 #include <optional>
 
+#include "chains.hpp"
 #include "meter.hpp"
 #include "squares.hpp"
 #include "suite.hpp"
@@ -66,31 +66,12 @@ Sample futures(std::size_t items, const batching::Options& options) {
   return run_alone(items, [&](Number n) { return batcher.dispatch(n).get(); });
 }
 
-/// `send(number, done)` calls `done()` when the answer is there.
-template <class Send>
-Sample run_chain(asio::io_context& io, std::size_t items, Send send) {
-  struct Chain {
-    Send& send;
-    Meter meter;
-    std::size_t items;
-    std::size_t sent = 0;
-    void next() {
-      if (sent == items) return;
-      if (sent == items / 4) meter.steady(sent);
-      send(sent++, [this] { next(); });
-    }
-  } chain{send, {}, items};
-  chain.next();
-  io.run();
-  return chain.meter.per_item(items);
-}
-
 /// `has_timer`: as the context of every service, it has a reactor, which is asked for events between two handlers.
 Sample bare_post(std::size_t items, bool has_timer) {
   asio::io_context io(1);
   std::optional<asio::steady_timer> timer;
   if (has_timer) timer.emplace(io);
-  return run_chain(io, items, [&](Number n, auto done) {
+  return run_chains(io, 1, items, [&](Number n, auto done) {
     asio::post(io, [n, done] {
       benchmark::DoNotOptimize(n * n);
       done();
@@ -98,14 +79,7 @@ Sample bare_post(std::size_t items, bool has_timer) {
   });
 }
 Sample callbacks(std::size_t items, const batching::Options& options) {
-  asio::io_context io(1);
-  Squaring batcher(io, Square(), options);
-  return run_chain(io, items, [&](Number n, auto done) {
-    batcher.async_dispatch(n, [done](const std::exception_ptr&, Number square) {
-      benchmark::DoNotOptimize(square);
-      done();
-    });
-  });
+  return callbacks_on_one_thread(1, items, options);
 }
 
 void run(Suite& suite) {

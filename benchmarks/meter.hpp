@@ -42,6 +42,8 @@ class Meter {
   }
   /// All of it, divided by the number of items.
   [[nodiscard]] Sample per_item(std::size_t items) const;
+  /// For all that was done.
+  [[nodiscard]] Sample milliseconds() const { return {{"ms for all", seconds() * 1e3}}; }
   [[nodiscard]] double seconds() const noexcept { return Usage::now().seconds - begin_.seconds; }
 
  private:

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "chains.hpp"
 #include "gate.hpp"
 #include "meter.hpp"
 #include "squares.hpp"
@@ -102,28 +103,7 @@ Sample library_callbacks(std::size_t items) {
   });
 }
 
-/// Each of the `in_flight` callers submits its next item from its handler.
-Sample library_callbacks_on_one_thread(std::size_t items) {
-  asio::io_context io(1);
-  Squaring batcher(io, Square(), usual);
-  struct Callers {
-    Squaring& batcher;
-    Meter meter;
-    std::size_t items;
-    std::size_t sent = 0;
-    void next() {
-      if (sent == items) return;
-      if (sent == items / 4) meter.steady(sent);
-      batcher.async_dispatch(sent++, [this](const std::exception_ptr&, Number square) {
-        benchmark::DoNotOptimize(square);
-        next();
-      });
-    }
-  } callers{batcher, {}, items};
-  for (std::size_t i = 0; i < in_flight; ++i) callers.next();
-  io.run();
-  return callers.meter.per_item(items);
-}
+Sample library_callbacks_on_one_thread(std::size_t items) { return callbacks_on_one_thread(in_flight, items, usual); }
 
 void run(Suite& suite) {
   const std::size_t items = suite.items(1'000'000) / 1024 * 1024;

@@ -104,7 +104,7 @@ Sample partitions(std::size_t count, std::size_t batches) {
   std::vector<Number> inputs(size * batches);
   const Meter meter;
   (void)batcher.dispatch_many(inputs).get();
-  return {{"ms for all", meter.seconds() * 1e3}};
+  return meter.milliseconds();
 }
 
 void partitions(Suite& suite) {
@@ -125,7 +125,7 @@ void partitions(Suite& suite) {
     std::thread other(work);
     work();
     other.join();
-    return Sample{{"ms for all", meter.seconds() * 1e3}};
+    return meter.milliseconds();
   };
   const Table& table = suite.compare("Partitions: a function that computes", {{"two bare threads", two_threads, true},
                                                                               {"1 partition", with(1), true},

@@ -57,27 +57,24 @@ const Table& Sweep::at(double value) const {
   return tables[static_cast<std::size_t>(found - values.begin())];
 }
 
-std::vector<Series> Sweep::series(std::string_view column) const {
+std::vector<Series> Sweep::lines(const std::function<double(const Table&, const Row&)>& height) const {
   std::vector<Series> result;
-  for (const Row& row : tables.front().rows) {
-    if (!column.empty() && !row.has(column)) continue;
-    Series& line = result.emplace_back(Series{row.name, {}});
+  for (const Row& first : tables.front().rows) {
+    Series& line = result.emplace_back(Series{first.name, {}});
     for (std::size_t i = 0; i < values.size(); ++i) {
-      if (tables[i].has(row.name)) line.points.emplace_back(values[i], tables[i].row(row.name).median(column));
+      if (tables[i].has(first.name)) line.points.emplace_back(values[i], height(tables[i], tables[i].row(first.name)));
     }
   }
   return result;
 }
 
+std::vector<Series> Sweep::series(std::string_view column) const {
+  return lines([=](const Table&, const Row& row) { return row.median(column); });
+}
+
 std::vector<Series> Sweep::speed_up(const std::string& baseline) const {
-  std::vector<Series> result;
-  for (const Row& row : tables.front().rows) {
-    if (row.name == baseline) continue;
-    Series& line = result.emplace_back(Series{row.name, {}});
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      line.points.emplace_back(values[i], tables[i].ratio(baseline, row.name));
-    }
-  }
+  auto result = lines([&](const Table& table, const Row& row) { return table.ratio(baseline, row.name); });
+  std::erase_if(result, [&](const Series& line) { return line.name == baseline; });
   return result;
 }
 
@@ -166,8 +163,7 @@ void Suite::write_results() const {
   std::ofstream stream(file);
   stream << fmt::format(
       "# Results\n\nWritten by `./dev bench`: nothing in here was typed. Every ratio compares medians of runs that "
-      "took "
-      "turns in one\nprogram. {}\n\n{}{}\n## What we want to reach\n\n{}{}",
+      "took turns in one\nprogram. {}\n\n{}{}\n## What we want to reach\n\n{}{}",
       "Less is better, unless a unit says otherwise.", description_of_machine(), pictures, bars(), report_);
   stream.close();
   if (!stream) throw std::runtime_error(fmt::format("cannot write {}", file.string()));

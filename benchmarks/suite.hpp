@@ -50,10 +50,13 @@ struct Sweep {
   std::deque<Table> tables;
 
   [[nodiscard]] const Table& at(double value) const;
-  /// One line for each contestant that is no baseline, or for all: its medians of a column, the first by default.
+  /// One line for each contestant: its medians of a column, the first by default.
   [[nodiscard]] std::vector<Series> series(std::string_view column = {}) const;
   /// How many times better than the baseline, where less is better.
   [[nodiscard]] std::vector<Series> speed_up(const std::string& baseline) const;
+
+ private:
+  [[nodiscard]] std::vector<Series> lines(const std::function<double(const Table&, const Row&)>& height) const;
 };
 
 class Suite {

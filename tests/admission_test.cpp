@@ -23,6 +23,24 @@ Options bounded(std::size_t max_queued, Overflow overflow) {
   return {.batch_size = 100, .batch_timeout = by_size_alone, .max_queued = max_queued, .overflow = overflow};
 }
 
+/// The only partition is busy with an item until the gate opens.
+struct Busy {
+  explicit Busy(const Options& options)
+      : batcher(
+            [this](std::span<const int> inputs) {
+              CHECK(gate.wait());
+              return squares(inputs);
+            },
+            options),
+        running(batcher.dispatch(1)) {
+    REQUIRE(eventually([&] { return batcher.stats().running == 1; }));
+  }
+
+  Gate gate;
+  Batcher<int, int> batcher;
+  Future<int> running;
+};
+
 template <class T>
 std::string what_of(Future<T>& future) {
   try {
@@ -123,15 +141,8 @@ TEST_CASE("What is cancelled or timed out makes room") {
 
 TEST_CASE("The bound is exact, however many bring something at once") {
   constexpr std::size_t most = 100;
-  Gate gate;
-  Batcher<int, int> batcher(
-      [&](std::span<const int> inputs) {
-        CHECK(gate.wait());
-        return squares(inputs);
-      },
-      {.batch_size = 8, .batch_timeout = 0ns, .max_queued = most});
-  auto running = batcher.dispatch(0);
-  REQUIRE(eventually([&] { return batcher.stats().running == 1; }));
+  Busy busy({.batch_size = 8, .batch_timeout = 0ns, .max_queued = most});
+  auto& batcher = busy.batcher;
   std::atomic<std::size_t> accepted = 0;
   std::vector<std::thread> threads;
   std::vector<std::vector<Future<int>>> futures(8);
@@ -149,7 +160,7 @@ TEST_CASE("The bound is exact, however many bring something at once") {
   CHECK(accepted == most);
   CHECK(batcher.stats().queued == most);
   CHECK(batcher.stats().rejected == 8 * 500 - most);
-  gate.open();
+  busy.gate.open();
   for (auto& mine : futures) {
     for (auto& future : mine) CHECK(get(future) >= 0);
   }
@@ -309,15 +320,8 @@ TEST_CASE("Those at the door hear that the batcher closes; those who wait are ru
 }
 
 TEST_CASE("dispatch waits for room on its thread; its timeout bounds that as well") {
-  Gate gate;
-  Batcher<int, int> batcher(
-      [&](std::span<const int> inputs) {
-        CHECK(gate.wait());
-        return squares(inputs);
-      },
-      {.batch_size = 1, .max_queued = 1, .overflow = Overflow::block});
-  auto running = batcher.dispatch(1);
-  REQUIRE(eventually([&] { return batcher.stats().running == 1; }));
+  Busy busy({.batch_size = 1, .max_queued = 1, .overflow = Overflow::block});
+  auto& batcher = busy.batcher;
   auto waiting = batcher.dispatch(2);
   auto late = batcher.dispatch(3, timeout(5ms));  // returns when its time is up
   CHECK(error_of(late) == name(errc::timed_out));
@@ -330,24 +334,17 @@ TEST_CASE("dispatch waits for room on its thread; its timeout bounds that as wel
   REQUIRE(eventually([&] { return batcher.stats().accepted == 4; }));
   CHECK_FALSE(through);
   CHECK(batcher.stats().queued == 1);
-  gate.open();
+  busy.gate.open();
   blocked.join();
-  CHECK(get(running) == 1);
+  CHECK(get(busy.running) == 1);
   CHECK(get(waiting) == 4);
   batcher.close();
   check_audit(batcher.stats());
 }
 
 TEST_CASE("A thread that is blocked at the door is let go when the batcher stops") {
-  Gate gate;
-  Batcher<int, int> batcher(
-      [&](std::span<const int> inputs) {
-        CHECK(gate.wait());
-        return squares(inputs);
-      },
-      {.batch_size = 1, .max_queued = 1, .overflow = Overflow::block});
-  auto running = batcher.dispatch(1);
-  REQUIRE(eventually([&] { return batcher.stats().running == 1; }));
+  Busy busy({.batch_size = 1, .max_queued = 1, .overflow = Overflow::block});
+  auto& batcher = busy.batcher;
   auto waiting = batcher.dispatch(2);
   std::thread blocked([&] {
     auto future = batcher.dispatch(3);
@@ -357,8 +354,8 @@ TEST_CASE("A thread that is blocked at the door is let go when the batcher stops
   batcher.stop();
   blocked.join();
   CHECK(error_of(waiting) == name(errc::closed));
-  gate.open();
-  CHECK(get(running) == 1);
+  busy.gate.open();
+  CHECK(get(busy.running) == 1);
   batcher.close();
   check_audit(batcher.stats());
 }

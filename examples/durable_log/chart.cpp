@@ -1,28 +1,20 @@
-// A child process of gnuplot, given its commands and the data on standard input.
+// What gnuplot is told.
 // SPDX-License-Identifier: BSL-1.0
 #include "chart.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 
+#include "../support/gnuplot.hpp"
 #include "report.hpp"
 #include <fmt/core.h>
-#include <unistd.h>
 
 namespace {
-
-/// In gnuplot's own quotes.
-std::string quoted(const std::string& text) {
-  std::string result = "'";
-  for (const char letter : text) result += letter == '\'' ? std::string("''") : std::string(1, letter);
-  return result + "'";
-}
 
 std::string data(const std::vector<Row>& rows) {
   std::string lines;
@@ -86,17 +78,11 @@ void check_chart_file(const std::filesystem::path& file) {
 void draw_chart(const std::filesystem::path& file, const std::vector<Row>& rows, double cost_of_a_durable_write) {
   const std::string points = data(rows);
   if (points.empty()) throw std::runtime_error("there is no chart: no measurement was finished");
-  if (std::system("command -v gnuplot > /dev/null 2>&1") != 0) {
-    throw std::runtime_error("there is no chart: gnuplot is not installed (Debian: apt-get install gnuplot-nox)");
-  }
-  std::FILE* gnuplot = popen("gnuplot", "w");
-  if (gnuplot == nullptr) throw std::runtime_error("there is no chart: gnuplot could not be started");
-  fmt::print(gnuplot, "set output {}\nheading = 'A durable log in SQLite, where one durable write costs {} ms'\n",
-             quoted(file.string()), milliseconds(cost_of_a_durable_write));
   const double highest = std::ranges::max(rows, {}, [](const Row& row) { return row.batched.rate(); }).batched.rate();
   const auto [least, most] = std::ranges::minmax(rows, {}, &Row::callers);
-  fmt::print(gnuplot, "set xtics ({})\nset xrange [{}:{}]\nhighest = {}\n$rows << END\n{}END\n{}", ticks(rows),
-             0.5 * static_cast<double>(least.callers), 1.5 * static_cast<double>(most.callers), highest, points,
-             drawing);
-  if (pclose(gnuplot) != 0) throw std::runtime_error("there is no chart: gnuplot failed, and has said why");
+  run_gnuplot(fmt::format(
+      "set output {}\nheading = 'A durable log in SQLite, where one durable write costs {} ms'\n"
+      "set xtics ({})\nset xrange [{}:{}]\nhighest = {}\n$rows << END\n{}END\n{}",
+      quoted(file.string()), milliseconds(cost_of_a_durable_write), ticks(rows),
+      0.5 * static_cast<double>(least.callers), 1.5 * static_cast<double>(most.callers), highest, points, drawing));
 }

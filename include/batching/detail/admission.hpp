@@ -48,7 +48,7 @@ class Admission {
   }
   /// One at the door has given up: counted as if it had come in, for it will be counted as having left.
   void turn_away(std::uint64_t items) noexcept {
-    entered_.fetch_add(items);
+    force_entry(items);
     at_door_.fetch_sub(1);
   }
 

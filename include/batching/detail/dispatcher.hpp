@@ -93,6 +93,7 @@ class Dispatcher {
   void turn_away(Applicant& applicant, Delivery& delivery);
   void let_go(Applicant& applicant, Delivery& delivery);
   void drop_oldest(Delivery& delivery);
+  void fail_left(Call& call, std::uint32_t items, const std::exception_ptr& error, Delivery& delivery);
   void forget_deadline(Call& call) noexcept;
 
   Core& core_;
@@ -126,12 +127,17 @@ inline void Dispatcher::expect(Call& call) {
   deadlines_.add(call);
 }
 
-inline void Dispatcher::drop_oldest(Delivery& delivery) {
-  Call& call = static_cast<Call&>(window_.oldest());
-  const std::uint32_t items = window_.withdraw(call);
+/// So many items of the call have left the row without a turn.
+inline void Dispatcher::fail_left(Call& call, std::uint32_t items, const std::exception_ptr& error,
+                                  Delivery& delivery) {
   Counters::add(core_.counters().left, items);
   forget_deadline(call);
-  call.fail(std::make_exception_ptr(Error(errc::queue_full)), items, Answered::failed, delivery);
+  call.fail(error, items, Answered::failed, delivery);
+}
+
+inline void Dispatcher::drop_oldest(Delivery& delivery) {
+  Call& call = static_cast<Call&>(window_.oldest());
+  fail_left(call, window_.withdraw(call), std::make_exception_ptr(Error(errc::queue_full)), delivery);
 }
 
 inline void Dispatcher::apply(Applicant& applicant) {
@@ -226,10 +232,7 @@ inline void Dispatcher::fail_waiting(errc error, Delivery& delivery) {
   close_door(delivery);
   const auto exception = std::make_exception_ptr(Error(error));
   window_.stop([&](Waiting& waiting, std::uint32_t items) {
-    Call& call = static_cast<Call&>(waiting);
-    Counters::add(core_.counters().left, items);
-    forget_deadline(call);
-    call.fail(exception, items, Answered::failed, delivery);
+    fail_left(static_cast<Call&>(waiting), items, exception, delivery);
   });
 }
 
