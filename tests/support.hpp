@@ -233,7 +233,7 @@ enum class Answers { at_once, when_told };
 /// A batcher of integers to their squares under the manual clock, on a context that only the test drives.
 class Workbench {
  public:
-  explicit Workbench(Options options, Answers answers = Answers::at_once)
+  explicit Workbench(const Batcher<int, int, ManualClock>::Options& options, Answers answers = Answers::at_once)
       : batcher(
             io,
             [this, answers](Batch<int, int> batch) {

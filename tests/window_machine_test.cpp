@@ -7,9 +7,12 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <iterator>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <set>
 #include <string>
 #include <vector>
@@ -22,6 +25,7 @@ using namespace std::chrono_literals;
 using batching::CloseReason;
 using batching::Options;
 using batching::detail::never;
+using batching::detail::Part;
 using batching::detail::Slice;
 using batching::detail::Time;
 using batching::detail::Waiting;
@@ -31,9 +35,10 @@ using batching::detail::Window;
 struct Story {
   explicit Story(const Options& options) : window(options) {}
 
-  Waiting& submit(std::uint32_t items, Time now) {
+  Waiting& submit(std::uint32_t items, Time now, int priority = 0) {
     calls.push_back(std::make_unique<Waiting>(items));
     calls.back()->arrived = now;
+    calls.back()->priority = priority;
     window.submit(*calls.back());
     return *calls.back();
   }
@@ -205,7 +210,7 @@ TEST_CASE("stopping sends everybody home in order") {
   CHECK(s.next(0ms) == "a0 a1");
   s.submit(1, 0ms);
   std::vector<std::uint32_t> left;
-  s.window.stop([&](Waiting&, std::uint32_t items) { left.push_back(items); });
+  while (s.window.waiting() > 0) left.push_back(s.window.withdraw(s.window.oldest()));
   CHECK(left == std::vector<std::uint32_t>{1, 1});
   CHECK(s.window.waiting() == 0);
   CHECK(s.window.running() == 1);
@@ -327,12 +332,13 @@ class Pair {
         if (model_.waiting.empty()) return false;
         closed_ = true;
         std::size_t items = 0;
-        window_.stop([&](Waiting& call, std::uint32_t left) {
-          items += left;
+        while (window_.waiting() > 0) {
+          Waiting& call = window_.oldest();
+          items += window_.withdraw(call);
           // In order, each once.
           if (model_.waiting.empty() || &call != calls_[model_.waiting.front().call].get()) fail("stop: order");
           model_.withdraw(model_.waiting.front().call);
-        });
+        }
         if (!model_.waiting.empty()) fail("stop: somebody stayed");
         answered_ += items;
         return true;
@@ -524,6 +530,338 @@ TEST_CASE("with min_batch_size and no timeout a window leaves when there are eno
   s.submit(1, 0ms);
   CHECK(s.next(0ms) == "a0 b0");
   CHECK(s.reason == CloseReason::idle);
+}
+
+TEST_CASE("the higher priority goes first, then who came first") {
+  Story s({.batch_size = 2, .batch_timeout = 10ms});
+  s.submit(1, 0ms, 0);
+  s.submit(1, 1ms, 5);
+  s.submit(1, 2ms, -1);
+  s.submit(1, 3ms, 5);
+  s.submit(1, 4ms, 0);
+  CHECK(s.next(4ms) == "b0 d0");
+  s.window.release(s.partition);
+  CHECK(s.next(4ms) == "a0 e0");
+  s.window.release(s.partition);
+  CHECK(s.window.wake_at() == 12ms);
+  CHECK(s.next(12ms) == "c0");
+}
+
+TEST_CASE("the clock runs from the oldest, whatever its priority") {
+  Story s({.batch_size = 9, .batch_timeout = 10ms});
+  s.submit(1, 0ms, 1);
+  Waiting& b = s.submit(1, 2ms, 0);
+  s.submit(1, 4ms, 2);
+  CHECK(s.window.wake_at() == 10ms);
+  CHECK(&s.window.oldest() != &b);
+  CHECK(s.next(10ms) == "c0 a0 b0");
+}
+
+TEST_CASE("a call of many that was split is overtaken in the middle") {
+  Story s({.batch_size = 2, .batch_timeout = 10ms});
+  s.submit(4, 0ms, 0);
+  CHECK(s.next(0ms) == "a0 a1");
+  s.submit(1, 0ms, 1);
+  s.window.release(s.partition);
+  CHECK(s.next(0ms) == "b0 a2");
+  s.window.release(s.partition);
+  CHECK(s.next(10ms) == "a3");
+}
+
+TEST_CASE("who came before a flush leaves before whoever came after it, whatever the priorities") {
+  Story s({.batch_size = 9, .batch_timeout = 10ms});
+  s.submit(1, 0ms, 0);
+  s.submit(1, 0ms, 1);
+  s.window.flush();
+  s.submit(1, 0ms, 7);
+  s.window.flush();
+  s.submit(1, 0ms, 9);
+  for (const char* expected : {"b0 a0", "c0", "d0"}) {
+    CHECK(s.next(10ms) == expected);
+    s.window.release(s.partition);
+  }
+}
+
+TEST_CASE("nobody starves: after 64 batches of higher priorities the next begins with the lower one") {
+  Story s({.batch_size = 2, .batch_timeout = 10ms});
+  Waiting& low = s.submit(1, 0ms, 0);
+  Waiting& lower = s.submit(1, 0ms, -1);
+  const auto batches_until_gone = [&](const Waiting& call) {
+    int batches = 0;
+    for (; call.left() > 0; ++batches) {
+      s.submit(3, 1ms, 1);  // more than a batch takes
+      REQUIRE_FALSE(s.next(1ms).empty());
+      s.window.release(s.partition);
+    }
+    return batches;
+  };
+  CHECK(batches_until_gone(low) == 65);
+  CHECK(batches_until_gone(lower) == 1);
+}
+
+namespace {
+
+/// A key that is a letter.
+batching::detail::Label::Ptr key(char letter) { return batching::detail::LabelOf<char>::make(char(letter)); }
+
+/// Items with a weight or a key, each its own call, told apart by a name.
+struct SortedStory {
+  explicit SortedStory(const Options& options) : window(options) {}
+
+  Part& submit(std::string name, Time now, std::size_t weight, char letter = 0, int priority = 0) {
+    names.push_back(std::move(name));
+    parts.push_back(std::make_unique<Part>());
+    Part& part = *parts.back();
+    part.arrived = now;
+    part.weight = weight;
+    part.priority = priority;
+    if (letter != 0) part.label = key(letter);
+    window.submit(part);
+    return part;
+  }
+  Part& submit(const std::string& name, Time now) { return submit(name, now, 1, name.front()); }
+  std::string next(Time now) {
+    const auto departure = window.next(now, slices);
+    if (!departure) return "";
+    reason = departure->reason;
+    partition = departure->partition;
+    std::string text;
+    for (const Slice& slice : slices) {
+      const auto part = std::find_if(parts.begin(), parts.end(), [&](const auto& p) { return p.get() == slice.call; });
+      text += (text.empty() ? "" : " ") + names[static_cast<std::size_t>(part - parts.begin())];
+    }
+    return text;
+  }
+
+  Window window;
+  std::vector<std::string> names;
+  std::vector<std::unique_ptr<Part>> parts;
+  std::vector<Slice> slices;
+  CloseReason reason{};
+  std::size_t partition = 0;
+};
+
+Options weighted(std::size_t batch_size, std::chrono::nanoseconds timeout, std::size_t partitions = 1) {
+  return {.batch_size = batch_size, .batch_timeout = timeout, .partitions = partitions, .weight = {true}};
+}
+Options keyed(std::size_t batch_size, std::chrono::nanoseconds timeout, std::size_t partitions = 1) {
+  return {.batch_size = batch_size, .batch_timeout = timeout, .partitions = partitions, .key = {true}};
+}
+
+}  // namespace
+
+TEST_CASE("weights: exactly full closes as size, what does not fit closes the window before it") {
+  SortedStory s(weighted(10, 5ms));
+  s.submit("a", 0ms, 6);
+  CHECK(s.next(0ms).empty());
+  s.submit("b", 1ms, 4);
+  CHECK(s.next(1ms) == "a b");
+  CHECK(s.reason == CloseReason::size);
+  s.window.release(s.partition);
+  s.submit("c", 2ms, 7);
+  s.submit("d", 3ms, 4);
+  CHECK(s.next(3ms) == "c");
+  CHECK(s.reason == CloseReason::weight);
+  s.window.release(s.partition);
+  CHECK(s.window.wake_at() == 8ms);  // a clock of its own
+  CHECK(s.next(8ms) == "d");
+  CHECK(s.reason == CloseReason::timeout);
+}
+
+TEST_CASE("weights: what weighs nothing fits anywhere, and who withdraws makes room") {
+  SortedStory s(weighted(4, 5ms));
+  s.submit("a", 0ms, 3);
+  s.submit("b", 0ms, 0);
+  Part& c = s.submit("c", 0ms, 2);
+  CHECK(s.window.withdraw(c) == 1);
+  CHECK(s.next(0ms).empty());
+  s.submit("d", 0ms, 1);
+  CHECK(s.next(0ms) == "a b d");
+}
+
+TEST_CASE("keys: each has its own window and its own clock") {
+  SortedStory s(keyed(2, 10ms, 2));
+  s.submit("a1", 0ms);
+  s.submit("b1", 4ms);
+  CHECK(s.next(4ms).empty());
+  CHECK(s.window.wake_at() == 10ms);
+  s.submit("b2", 5ms);
+  CHECK(s.next(5ms) == "b1 b2");
+  CHECK(s.reason == CloseReason::size);
+  CHECK(s.window.wake_at() == 10ms);
+  CHECK(s.next(10ms) == "a1");
+  CHECK(s.reason == CloseReason::timeout);
+  CHECK(s.window.keys() == 0);
+}
+
+TEST_CASE("keys: those that have just begun leave in the order of their oldest item") {
+  SortedStory s(keyed(2, 10ms));
+  s.submit("x1", 0ms);
+  s.submit("x2", 0ms);
+  CHECK(s.next(0ms) == "x1 x2");
+  s.submit("a1", 1ms);
+  s.submit("b1", 2ms);
+  s.submit("b2", 3ms);  // full, but a is older
+  s.window.release(s.partition);
+  CHECK(s.next(20ms) == "a1");
+  s.window.release(s.partition);
+  CHECK(s.next(20ms) == "b1 b2");
+}
+
+TEST_CASE("keys: a rare one leaves on time beside one that floods") {
+  SortedStory s(keyed(2, 10ms));
+  for (int i = 0; i < 100; ++i) s.submit("f" + std::to_string(i), 0ms);
+  CHECK(s.next(0ms) == "f0 f1");
+  s.submit("r", 1ms);
+  s.window.release(s.partition);
+  CHECK(s.next(2ms) == "f2 f3");
+  s.window.release(s.partition);
+  CHECK(s.next(11ms) == "r");  // its time has come, and the other has just been served
+  s.window.release(s.partition);
+  CHECK(s.next(11ms) == "f4 f5");
+}
+
+TEST_CASE("keys: flush closes every window, and who withdraws as the last of a key leaves nothing behind") {
+  SortedStory s(keyed(9, 10ms));
+  Part& a = s.submit("a1", 0ms);
+  s.submit("b1", 0ms);
+  s.submit("c1", 0ms);
+  CHECK(s.window.withdraw(a) == 1);
+  CHECK(s.window.keys() == 2);
+  s.window.flush();
+  CHECK(s.next(0ms) == "b1");
+  CHECK(s.reason == CloseReason::flush);
+  s.window.release(s.partition);
+  CHECK(s.next(0ms) == "c1");
+  CHECK(s.window.keys() == 0);
+  CHECK(s.window.wake_at() == never);
+}
+
+namespace {
+
+/// Rows by key and weights in the plainest terms, to be compared with after every one of many random events.
+class KeysModel {
+ public:
+  struct Item {
+    const Waiting* part;
+    std::size_t weight;
+    int priority;
+    Time arrived;
+  };
+  struct Keyed {
+    std::vector<Item> items;
+    std::size_t served = 0;
+  };
+
+  KeysModel(std::size_t batch_size, std::chrono::nanoseconds timeout) : batch_size_(batch_size), timeout_(timeout) {}
+
+  void submit(char key, const Item& item) {
+    Keyed& row = rows[key];
+    if (row.items.empty()) row.served = ++turn_;
+    auto at = row.items.end();
+    while (at != row.items.begin() && std::prev(at)->priority < item.priority) --at;
+    row.items.insert(at, item);
+  }
+  void withdraw(const Waiting* part) {
+    for (auto row = rows.begin(); row != rows.end();) {
+      std::erase_if(row->second.items, [&](const Item& item) { return item.part == part; });
+      row = row->second.items.empty() ? rows.erase(row) : std::next(row);
+    }
+  }
+  [[nodiscard]] Time due(const Keyed& row) const {
+    std::size_t weight = 0;
+    Time oldest = never;
+    for (const Item& item : row.items) {
+      weight += item.weight;
+      oldest = std::min(oldest, item.arrived);
+    }
+    return weight >= batch_size_ ? Time::min() : oldest + timeout_;
+  }
+  /// Who leaves at `now`.
+  std::vector<const Waiting*> next(Time now) {
+    auto first = rows.end();
+    for (auto row = rows.begin(); row != rows.end(); ++row) {
+      if (due(row->second) > now) continue;
+      if (first == rows.end() || row->second.served < first->second.served) first = row;
+    }
+    std::vector<const Waiting*> batch;
+    if (first == rows.end()) return batch;
+    Keyed& row = first->second;
+    std::size_t weight = 0;
+    while (!row.items.empty() && weight < batch_size_ && weight + row.items.front().weight <= batch_size_) {
+      weight += row.items.front().weight;
+      batch.push_back(row.items.front().part);
+      row.items.erase(row.items.begin());
+    }
+    row.served = ++turn_;
+    if (row.items.empty()) rows.erase(first);
+    return batch;
+  }
+
+  std::map<char, Keyed> rows;
+
+ private:
+  std::size_t batch_size_;
+  std::chrono::nanoseconds timeout_;
+  std::size_t turn_ = 0;
+};
+
+}  // namespace
+
+TEST_CASE("keys, weights and priorities together do as a plain model does, whatever happens") {
+  std::size_t batches = 0;
+  for (unsigned seed = 0; seed < 300; ++seed) {
+    std::mt19937 random(seed);
+    const auto draw = [&](unsigned below) { return static_cast<int>(random() % below); };
+    const std::size_t batch_size = 1 + random() % 6;
+    const auto timeout = std::chrono::milliseconds(draw(4));
+    const bool weighs = draw(2) == 0;
+    Options options{
+        .batch_size = batch_size, .batch_timeout = timeout, .partitions = 2, .weight = {weighs}, .key = {true}};
+    SortedStory s(options);
+    KeysModel model(batch_size, timeout);
+    std::vector<std::size_t> running;
+    std::vector<Part*> waiting;
+    Time now = 0ms;
+    for (int step = 0; step < 200; ++step) {
+      const int event = draw(10);
+      if (event < 5) {
+        const char letter = static_cast<char>('a' + draw(4));
+        const std::size_t weight = weighs ? random() % (batch_size + 1) : 1;
+        Part& part = s.submit("x", now, weight, letter, draw(3));
+        model.submit(letter, {&part, weight, part.priority, now});
+        waiting.push_back(&part);
+      } else if (event < 7) {
+        now += 1ms;
+      } else if (event < 9 && !running.empty()) {
+        const std::size_t which = random() % running.size();
+        s.window.release(running[which]);
+        running.erase(running.begin() + static_cast<std::ptrdiff_t>(which));
+      } else if (!waiting.empty()) {
+        Part* part = waiting[random() % waiting.size()];
+        model.withdraw(part);
+        s.window.withdraw(*part);
+      }
+      while (running.size() < 2) {
+        const auto expected = model.next(now);
+        const bool left = !s.next(now).empty();
+        REQUIRE(left == !expected.empty());
+        if (!left) break;
+        ++batches;
+        running.push_back(s.partition);
+        std::vector<const Waiting*> batch;
+        for (const Slice& slice : s.slices) batch.push_back(slice.call);
+        REQUIRE(batch == expected);
+      }
+      std::erase_if(waiting, [](const Part* part) { return part->left() == 0; });
+      REQUIRE(s.window.waiting() == waiting.size());
+      REQUIRE(s.window.keys() == model.rows.size());
+      Time wake = never;
+      for (const auto& [letter, row] : model.rows) wake = std::min(wake, model.due(row));
+      REQUIRE(s.window.wake_at() == (running.size() == 2 ? never : wake));
+    }
+  }
+  CHECK(batches > 10'000);
 }
 
 TEST_CASE("in every order of events nothing is lost, doubled, out of order or without a clock") {

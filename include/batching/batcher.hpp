@@ -44,19 +44,19 @@ class Batcher {
   using output_type = Out;
   using clock_type = Clock;
   using executor_type = net::any_io_executor;
-  using Options = batching::Options;
+  using Options = BasicOptions<In>;
 
   /// Runs on a pool of its own. Throws `std::invalid_argument` for impossible options, and what `per_partition`'s
   /// factory throws.
   template <class F>
   requires(!detail::ExecutorOrContext<F>) explicit Batcher(F batch_function, Options options = {})
-      : core_(std::move(batch_function), options) {}
+      : core_(std::move(batch_function), std::move(options)) {}
 
   /// Runs on yours: an `io_context`, a `thread_pool`, or any executor of theirs, a strand included. Everything runs
   /// there, partitions as well; it may go away before the batcher.
   template <detail::ExecutorOrContext E, class F>
   Batcher(E&& executor_or_context, F batch_function, Options options = {})
-      : core_(detail::to_executor(executor_or_context), std::move(batch_function), options) {}
+      : core_(detail::to_executor(executor_or_context), std::move(batch_function), std::move(options)) {}
 
   Batcher(Batcher&&) noexcept = default;
   Batcher& operator=(Batcher&& other) noexcept {

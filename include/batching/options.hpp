@@ -2,13 +2,18 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/label.hpp>
+
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 namespace batching {
 
@@ -29,10 +34,40 @@ enum class Overflow : std::uint8_t {
   drop_oldest,  ///< it is taken in, and those who have waited longest fail with `errc::queue_full`
 };
 
+/// What happens when a batch function throws, or returns the wrong number of outputs. (Types instead of an enumeration,
+/// so that asking for copies of what cannot be copied does not compile.)
+struct OnFailure {
+  struct FailBatch {};
+  struct Isolate {};
+  static constexpr FailBatch fail_batch{};  ///< everybody in the batch hears the error
+  static constexpr Isolate isolate{};       ///< the batch is run again in halves, until the poisoned items stand alone
+};
+
+/// Either of the two.
+template <class In>
+class FailurePolicy {
+ public:
+  constexpr FailurePolicy(OnFailure::FailBatch = {}) noexcept {}  // NOLINT(google-explicit-constructor)
+  constexpr FailurePolicy(OnFailure::Isolate) noexcept            // NOLINT(google-explicit-constructor)
+      : isolates_(true) {
+    static_assert(
+        std::is_void_v<In> || std::copy_constructible<In>,
+        "batching: OnFailure::isolate runs the batch function again on copies of the inputs, but In cannot be "
+        "copied");
+  }
+  [[nodiscard]] constexpr bool isolates() const noexcept { return isolates_; }
+  bool operator==(const FailurePolicy&) const = default;
+
+ private:
+  bool isolates_ = false;
+};
+
 /// An aggregate: use designated initialisers, in this order. Impossible values throw `std::invalid_argument` from the
-/// batcher's constructor, naming the field and the value.
-struct Options {
-  /// Items per batch, at least 1.
+/// batcher's constructor, naming the field and the value. With `In` it is `Batcher<In, Out>::Options`; without, it
+/// holds all that does not depend on the items, and converts to the options of any batcher.
+template <class In = void>
+struct BasicOptions {
+  /// Items per batch, or their summed `weight`, at least 1.
   std::size_t batch_size = 32;
   /// Longest wait of a window's first item for others to join it, not negative; 0: never wait on purpose (a window
   /// leaves the moment a partition is free); `duration::max()`: windows close by size, `flush()` and `close()` alone.
@@ -43,17 +78,71 @@ struct Options {
   /// whole or not at all; one of more than `max_queued` is refused whatever `overflow` says.
   std::size_t max_queued = std::numeric_limits<std::size_t>::max();
   Overflow overflow = Overflow::reject;
+  /// `const In& -> std::size_t`: then `batch_size`, and `min_batch_size`, bound the summed weight of a batch (tokens,
+  /// bytes). An item heavier than `batch_size` is refused with `errc::too_heavy`; one that does not fit any more closes
+  /// the window before it. Called once per item, on the caller's thread, by several at a time; what it throws is the
+  /// answer of that call alone.
+  detail::WeightFunction<In> weight = {};
+  /// `const In& ->` anything with `std::hash` and `==`, neither of which may throw: only items of equal key share a
+  /// batch. Each key has a window and a clock of its own for as long as its items wait; of those that can leave, the
+  /// one goes first that has waited longest since it was last served. Called like `weight`.
+  detail::KeyFunction<In> key = {};
   /// A window of fewer items does not leave by `batch_timeout`, at least 1 and at most `batch_size` ...
   std::size_t min_batch_size = 1;
   /// ... until its first item has waited so long, at least `batch_timeout`; without a value: not by time at all.
   std::optional<std::chrono::nanoseconds> max_wait = std::nullopt;
+  /// What becomes of a batch whose function fails ...
+  FailurePolicy<In> on_failure = OnFailure::fail_batch;
+  /// ... and with `OnFailure::isolate` how many times, at least 1, the function may be called for one batch. Whoever
+  /// has not been tried alone by then hears the last error.
+  std::size_t max_runs = 64;
   /// Longest that a batch may run, more than 0: then its callers hear `errc::timed_out`, and `stop_requested` tells its
   /// function. The partition is taken until the function has returned all the same. Without a value: as long as it
   /// likes.
   std::optional<std::chrono::nanoseconds> batch_deadline = std::nullopt;
+
+  template <class Other>
+  requires(std::is_void_v<In> && !std::is_void_v<Other>) operator BasicOptions<Other>() const {  // NOLINT
+    BasicOptions<Other> options{.batch_size = batch_size,
+                                .batch_timeout = batch_timeout,
+                                .partitions = partitions,
+                                .max_queued = max_queued,
+                                .overflow = overflow,
+                                .min_batch_size = min_batch_size,
+                                .max_wait = max_wait,
+                                .max_runs = max_runs,
+                                .batch_deadline = batch_deadline};
+    if (on_failure.isolates()) {
+      if constexpr (std::copy_constructible<Other>) {
+        options.on_failure = OnFailure::isolate;
+      } else {
+        throw std::invalid_argument(
+            "batching::Options::on_failure must be fail_batch where In cannot be copied, but is isolate");
+      }
+    }
+    return options;
+  }
 };
 
+using Options = BasicOptions<>;
+
 namespace detail {
+
+/// What the stages go by: the numbers, and whether there is a weight or a key.
+template <class In>
+[[nodiscard]] Options rules(const BasicOptions<In>& options) {
+  return {.batch_size = options.batch_size,
+          .batch_timeout = options.batch_timeout,
+          .partitions = options.partitions,
+          .max_queued = options.max_queued,
+          .overflow = options.overflow,
+          .weight = {static_cast<bool>(options.weight)},
+          .key = {static_cast<bool>(options.key)},
+          .min_batch_size = options.min_batch_size,
+          .max_wait = options.max_wait,
+          .max_runs = options.max_runs,
+          .batch_deadline = options.batch_deadline};
+}
 
 inline void check(const Options& options) {
   const auto refuse = [](const char* field, const std::string& rule, auto value) {
@@ -75,6 +164,7 @@ inline void check(const Options& options) {
     refuse("max_wait", "at least batch_timeout, which is " + std::to_string(options.batch_timeout.count()) + " ns",
            options.max_wait->count());
   }
+  if (options.max_runs == 0) refuse("max_runs", "at least 1", options.max_runs);
   if (options.batch_deadline && options.batch_deadline->count() <= 0) {
     refuse("batch_deadline", "more than 0 nanoseconds", options.batch_deadline->count());
   }

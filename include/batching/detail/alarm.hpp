@@ -4,7 +4,7 @@
 
 #include <batching/detail/asio.hpp>
 #include <batching/detail/recycling.hpp>
-#include <batching/detail/window.hpp>
+#include <batching/detail/time.hpp>
 
 #include <atomic>
 #include <chrono>

@@ -11,6 +11,7 @@
 #include <batching/detail/engine.hpp>
 #include <batching/detail/inline_run.hpp>
 #include <batching/detail/pool.hpp>
+#include <batching/detail/sorting.hpp>
 #include <batching/future.hpp>
 #include <batching/options.hpp>
 
@@ -88,10 +89,12 @@ template <class In, class Range>
 template <class In, class Out>
 class BatchWorkshop final : public Workshop {
  public:
-  explicit BatchWorkshop(std::unique_ptr<BatchFunction<In, Out>> made) : function(std::move(made)) {}
+  BatchWorkshop(std::unique_ptr<BatchFunction<In, Out>> made, const BasicOptions<In>& with)
+      : function(std::move(made)), options(with) {}
   [[nodiscard]] std::unique_ptr<Running> make() override { return std::make_unique<BatchState<In, Out>>(*function); }
 
   const std::unique_ptr<BatchFunction<In, Out>> function;
+  const BasicOptions<In> options;  // here, they stay in place when the batcher is moved
 };
 
 /// A refusal, and the answer of a call without items, comes like any other answer.
@@ -107,14 +110,25 @@ inline void answer_at_the_door(Call& call, Core& core, const std::exception_ptr&
 }
 
 /// Sends a call on its way. `may_block`: this thread may wait for room.
-template <class Clock>
-void launch(Call& call, Engine<Clock>& engine, const CallOptions& call_options, bool may_block) {
+template <class In, class Clock>
+void launch(Call& call, Engine<Clock>& engine, const BasicOptions<In>& options, const CallOptions& call_options,
+            bool may_block) {
   using Verdict = typename Engine<Clock>::Verdict;
   if (call.size == 0) return answer_at_the_door(call, engine);
   const std::uint32_t size = call.size;
-  switch (engine.submit(call, call_options.timeout, may_block)) {
+  call.priority = call_options.priority;
+  if (sorts(options)) {
+    try {
+      sort(call, options);
+    } catch (...) {
+      return answer_at_the_door(call, engine, std::current_exception());
+    }
+  }
+  const auto verdict = engine.submit(call, call_options.timeout, may_block);
+  if (verdict == Verdict::accepted) return;
+  if (sorts(options)) Part::destroy(call);
+  switch (verdict) {
     case Verdict::accepted:
-      return;
     case Verdict::closed:
       return answer_at_the_door(call, engine, std::make_exception_ptr(Error(errc::closed)));
     case Verdict::full: {
@@ -133,16 +147,16 @@ void launch(Call& call, Engine<Clock>& engine, const CallOptions& call_options, 
 }
 
 /// Builds a call around a completion handler and launches it.
-template <class CallOf, class Input, class Clock, class Handler>
+template <class CallOf, class Input, class In, class Clock, class Handler>
 void launch_async(Handler handler, Input input, std::size_t size, Engine<Clock>& engine,
-                  const CallOptions& call_options) {
+                  const BasicOptions<In>& options, const CallOptions& call_options) {
   const bool has_slot = CallOf::has_slot(handler);
   // One item and no way to cancel or to time out: nobody but the batch that runs it will ever look at the call.
   const bool shared = CallOf::many || has_slot || call_options.timeout || engine.limits_batches();
   const auto allocator = net::get_associated_allocator(handler, RecyclingAllocator<void>());
   auto* call = create<CallOf>(allocator, std::move(input), engine, size, shared, std::move(handler));
   if (has_slot) call->connect_slot(engine);
-  launch(*call, engine, call_options, false);
+  launch(*call, engine, options, call_options, false);
 }
 
 /// What is behind a `Batcher`: the parts that have to be moved and taken down together.
@@ -153,26 +167,25 @@ struct BatcherCore {
   std::shared_ptr<Pool> pool;  // null on an executor of the user's
   std::shared_ptr<BatchWorkshop<In, Out>> workshop;
   std::shared_ptr<Engine<Clock>> engine;  // null after a move
-  Options options;
 
   BatcherCore(BatcherCore&&) noexcept = default;
   BatcherCore& operator=(BatcherCore&&) noexcept = default;
 
   template <class F>
-  BatcherCore(F&& batch_function, const Options& with)
-      : workshop(make_workshop(std::forward<F>(batch_function), with)), options(with) {
-    pool = std::make_shared<Pool>(options.partitions);
+  BatcherCore(F&& batch_function, const BasicOptions<In>& with)
+      : workshop(make_workshop(std::forward<F>(batch_function), with)) {
+    pool = std::make_shared<Pool>(with.partitions);
     make_engine(pool->get_executor());
     try {
-      pool->start(options.partitions, engine.get());
+      pool->start(with.partitions, engine.get());
     } catch (...) {
       pool->leave(true);
       throw;
     }
   }
   template <class F>
-  BatcherCore(const net::any_io_executor& executor, F&& batch_function, const Options& with)
-      : workshop(make_workshop(std::forward<F>(batch_function), with)), options(with) {
+  BatcherCore(const net::any_io_executor& executor, F&& batch_function, const BasicOptions<In>& with)
+      : workshop(make_workshop(std::forward<F>(batch_function), with)) {
     make_engine(executor);
   }
   ~BatcherCore() {
@@ -195,7 +208,7 @@ struct BatcherCore {
     using CallOf = OneCall<In, Out, FutureAnswer<Out>>;
     auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(input), std::size_t{1});
     Future<Out> future(*call, *engine);
-    launch(*call, *engine, call_options, true);
+    launch(*call, *engine, options(), call_options, true);
     return future;
   }
   Future<Outs> submit_many(Array<In>&& inputs, const CallOptions& call_options) {
@@ -203,7 +216,7 @@ struct BatcherCore {
     const std::size_t size = checked_size(inputs);
     auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(inputs), size);
     Future<Outs> future(*call, *engine);
-    launch(*call, *engine, call_options, true);
+    launch(*call, *engine, options(), call_options, true);
     return future;
   }
 
@@ -213,36 +226,38 @@ struct BatcherCore {
                   "batching: async_dispatch completes with void(std::exception_ptr, Out) and needs a default "
                   "constructible Out for the error case; use dispatch instead");
     return net::async_initiate<Token, Signature<Out>>(
-        []<class Handler>(Handler&& handler, Engine<Clock>* to, In item, CallOptions with) {
+        []<class Handler>(Handler&& handler, Engine<Clock>* to, const BasicOptions<In>* options, In item,
+                          CallOptions with) {
           using CallOf = OneCall<In, Out, HandlerAnswer<Out, std::decay_t<Handler>>>;
-          launch_async<CallOf>(std::decay_t<Handler>(std::forward<Handler>(handler)), std::move(item), 1, *to, with);
+          launch_async<CallOf>(std::decay_t<Handler>(std::forward<Handler>(handler)), std::move(item), 1, *to, *options,
+                               with);
         },
-        token, engine.get(), std::move(input), call_options);
+        token, engine.get(), &options(), std::move(input), call_options);
   }
   template <class Token>
   auto async_many(Array<In>&& inputs, const CallOptions& call_options, Token&& token) {
     (void)checked_size(inputs);
     return net::async_initiate<Token, Signature<Outs>>(
-        []<class Handler>(Handler&& handler, Engine<Clock>* to, Array<In> items, CallOptions with) {
+        []<class Handler>(Handler&& handler, Engine<Clock>* to, const BasicOptions<In>* options, Array<In> items,
+                          CallOptions with) {
           using CallOf = ManyCall<In, Out, HandlerAnswer<Outs, std::decay_t<Handler>>>;
           const std::size_t size = items.size();
           launch_async<CallOf>(std::decay_t<Handler>(std::forward<Handler>(handler)), std::move(items), size, *to,
-                               with);
+                               *options, with);
         },
-        token, engine.get(), std::move(inputs), call_options);
+        token, engine.get(), &options(), std::move(inputs), call_options);
   }
 
   Outs run_inline(Array<In>&& inputs) {
-    return detail::run_inline(*engine, *workshop->function, std::move(inputs), options.partitions);
+    return detail::run_inline(*engine, *workshop->function, std::move(inputs), options().partitions);
   }
   Outs run_inline_in_batches(Array<In>&& inputs) {
     const std::size_t size = checked_size(inputs);
     auto outputs = std::conditional_t<std::is_void_v<Out>, Nothing, std::vector<Stored<Out>>>();
-    for (std::size_t first = 0; first < size; first += std::min(options.batch_size, size - first)) {
+    for (std::size_t first = 0, end = 0; first < size; first = end) {
+      end = end_of_batch(options(), inputs.data(), first, size);
       Array<In> batch;
-      for (std::size_t i = first; i < first + std::min(options.batch_size, size - first); ++i) {
-        batch.push_back(std::move(inputs.data()[i]));
-      }
+      for (std::size_t i = first; i < end; ++i) batch.push_back(std::move(inputs.data()[i]));
       if constexpr (std::is_void_v<Out>) {
         run_inline(std::move(batch));
       } else {
@@ -279,14 +294,15 @@ struct BatcherCore {
   }
 
  private:
+  [[nodiscard]] const BasicOptions<In>& options() const noexcept { return workshop->options; }
   template <class F>
-  static auto make_workshop(F&& batch_function, const Options& options) {
-    check(options);
+  static auto make_workshop(F&& batch_function, const BasicOptions<In>& options) {
+    check(rules(options));
     return std::make_shared<BatchWorkshop<In, Out>>(
-        make_batch_function<In, Out>(std::forward<F>(batch_function), options.partitions));
+        make_batch_function<In, Out>(std::forward<F>(batch_function), options.partitions), options);
   }
   void make_engine(net::any_io_executor executor) {
-    engine = std::make_shared<Engine<Clock>>(std::move(executor), pool, workshop, options);
+    engine = std::make_shared<Engine<Clock>>(std::move(executor), pool, workshop, rules(options()));
     engine->watch_context();
   }
   static std::size_t checked_size(Array<In>& inputs) {

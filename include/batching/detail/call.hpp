@@ -8,7 +8,7 @@
 #include <batching/detail/intake.hpp>
 #include <batching/detail/parking.hpp>
 #include <batching/detail/recycling.hpp>
-#include <batching/detail/window.hpp>
+#include <batching/detail/waiting.hpp>
 #include <batching/error.hpp>
 
 #include <atomic>

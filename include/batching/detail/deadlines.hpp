@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <batching/detail/window.hpp>
+#include <batching/detail/time.hpp>
 
 #include <cstddef>
 #include <cstdint>

@@ -8,6 +8,7 @@
 #include <batching/detail/deadlines.hpp>
 #include <batching/detail/delivery.hpp>
 #include <batching/detail/running.hpp>
+#include <batching/detail/waiting.hpp>
 #include <batching/detail/window.hpp>
 #include <batching/error.hpp>
 #include <batching/options.hpp>
@@ -88,7 +89,10 @@ class Dispatcher {
   [[nodiscard]] bool expects() const noexcept { return window_.waiting() > 0 || letters_ > 0 || kept_ > 0; }
 
  private:
+  void join_row(Call& call);
   void leave_row(Call& call, Delivery& delivery);
+  std::uint32_t withdraw_all(Call& call);
+  void put_together(std::vector<Slice>& slices) const;
   void expect(Call& call);
   void turn_away(Applicant& applicant, Delivery& delivery);
   void let_go(Applicant& applicant, Delivery& delivery);
@@ -111,13 +115,40 @@ class Dispatcher {
   std::uint64_t batches_ = 0;
 };
 
+/// The call that waits, whole or in parts.
+inline Call& call_of(Waiting& waiting, bool in_parts) noexcept {
+  return static_cast<Call&>(in_parts ? *static_cast<Part&>(waiting).whole : waiting);
+}
+
 inline void Dispatcher::accept(Call& call, Delivery& delivery) {
   Counters::add(core_.counters().accepted, call.size);
   if (admission_.overflow() == Overflow::drop_oldest) {
     while (window_.waiting() > 0 && window_.waiting() + call.size > admission_.most()) drop_oldest(delivery);
   }
   expect(call);
-  window_.submit(call);
+  join_row(call);
+}
+
+inline void Dispatcher::join_row(Call& call) {
+  if (!window_.in_parts()) return window_.submit(call);
+  Part* parts = Part::of(call);
+  for (std::uint32_t i = 0; i < parts->parts; ++i) {
+    parts[i].arrived = call.arrived;
+    parts[i].priority = call.priority;
+    window_.submit(parts[i]);
+  }
+}
+
+/// What waits of the call leaves the row; returns how many items that were.
+inline std::uint32_t Dispatcher::withdraw_all(Call& call) {
+  if (!window_.in_parts()) return window_.withdraw(call);
+  const std::uint32_t items = call.left();
+  if (items == 0) return 0;
+  Part* parts = Part::of(call);
+  for (std::uint32_t i = 0; i < parts->parts; ++i) window_.withdraw(parts[i]);
+  Part::destroy(call);
+  call.taken = call.size;
+  return items;
 }
 
 /// Its deadline, if it has one, is looked after from now on.
@@ -136,8 +167,8 @@ inline void Dispatcher::fail_left(Call& call, std::uint32_t items, const std::ex
 }
 
 inline void Dispatcher::drop_oldest(Delivery& delivery) {
-  Call& call = static_cast<Call&>(window_.oldest());
-  fail_left(call, window_.withdraw(call), std::make_exception_ptr(Error(errc::queue_full)), delivery);
+  Call& call = call_of(window_.oldest(), window_.in_parts());
+  fail_left(call, withdraw_all(call), std::make_exception_ptr(Error(errc::queue_full)), delivery);
 }
 
 inline void Dispatcher::apply(Applicant& applicant) {
@@ -152,7 +183,7 @@ inline void Dispatcher::apply(Applicant& applicant) {
 inline void Dispatcher::admit(Delivery& delivery) {
   while (!door_.empty() && admission_.try_enter_from_door(door_.front().call.size)) {
     Applicant& applicant = door_.pop();
-    window_.submit(applicant.call);
+    join_row(applicant.call);
     let_go(applicant, delivery);
   }
 }
@@ -173,6 +204,7 @@ inline void Dispatcher::turn_away(Applicant& applicant, Delivery& delivery) {
   admission_.turn_away(items);
   Counters::add(core_.counters().left, items);
   applicant.call.taken = items;
+  if (window_.in_parts()) Part::destroy(applicant.call);
   let_go(applicant, delivery);
 }
 
@@ -197,7 +229,7 @@ inline void Dispatcher::leave_row(Call& call, Delivery& delivery) {
     turn_away(door_.remove(call), delivery);
     return call.forget(call.size, delivery);
   }
-  const std::uint32_t items = window_.withdraw(call);
+  const std::uint32_t items = withdraw_all(call);
   if (items == 0) return;
   Counters::add(core_.counters().left, items);
   call.forget(items, delivery);
@@ -220,7 +252,7 @@ inline void Dispatcher::expire(Time now, Delivery& delivery) {
   while (batch_deadlines_.next() <= now) {
     Running& running = static_cast<Running&>(*batch_deadlines_.first());
     batch_deadlines_.remove(running);
-    for (Call* call : running.timed) {
+    for (Call* call : running.watched) {
       call->answer_early(std::make_exception_ptr(Error(errc::timed_out)), Answered::timed_out, delivery);
       if (call->is_claimed()) leave_row(*call, delivery);
     }
@@ -231,9 +263,10 @@ inline void Dispatcher::expire(Time now, Delivery& delivery) {
 inline void Dispatcher::fail_waiting(errc error, Delivery& delivery) {
   close_door(delivery);
   const auto exception = std::make_exception_ptr(Error(error));
-  window_.stop([&](Waiting& waiting, std::uint32_t items) {
-    fail_left(static_cast<Call&>(waiting), items, exception, delivery);
-  });
+  while (window_.waiting() > 0) {
+    Call& call = call_of(window_.oldest(), window_.in_parts());
+    fail_left(call, withdraw_all(call), exception, delivery);
+  }
 }
 
 inline Running* Dispatcher::start(Time now) {
@@ -244,22 +277,22 @@ inline Running* Dispatcher::start(Time now) {
   const auto departure = *window_.next(now, running.slices);
   running.info = {++batches_, departure.partition, departure.items, departure.reason, std::nullopt};
   running.start(core_);
-  if (Call& last = static_cast<Call&>(*running.slices.back().call); last.left() > 0) {
-    last.add_reference();
-    running.split = &last;
-  }
+  if (window_.in_parts()) put_together(running.slices);
   if (batch_deadline_) {
     running.deadline = later(now, *batch_deadline_);
     running.info.deadline = std::chrono::steady_clock::time_point(running.deadline);
     batch_deadlines_.add(running);
   }
-  if (batch_deadline_ || deadlines_.first() != nullptr) {
-    for (const Slice& slice : running.slices) {
-      Call& call = static_cast<Call&>(*slice.call);
-      if (!batch_deadline_ && call.place == Deadline::absent) continue;
-      call.add_reference();
-      running.timed.push_back(&call);
-    }
+  const auto watch = [&](const Slice& slice, bool anybody) {
+    Call& call = static_cast<Call&>(*slice.call);
+    if (!anybody && call.place == Deadline::absent && call.left() == 0) return;
+    call.add_reference();
+    running.watched.push_back(&call);
+  };
+  if (batch_deadline_ || deadlines_.first() != nullptr || window_.in_parts()) {
+    for (const Slice& slice : running.slices) watch(slice, batch_deadline_.has_value());
+  } else {
+    watch(running.slices.back(), false);  // only the last can have been split
   }
   Counters& counts = core_.counters();
   Counters::add(counts.left, departure.items);
@@ -268,6 +301,24 @@ inline Running* Dispatcher::start(Time now) {
   Counters::add(counts.running, 1);
   Counters::add(counts.closed_by[static_cast<std::size_t>(departure.reason)], 1);
   return &running;
+}
+
+/// From parts to slices of whole calls.
+inline void Dispatcher::put_together(std::vector<Slice>& slices) const {
+  std::size_t count = 0;
+  for (const Slice& slice : slices) {
+    const Part& part = static_cast<const Part&>(*slice.call);
+    Waiting& call = *part.whole;
+    const std::uint32_t first = part.first + slice.first;
+    call.taken += slice.count;
+    if (call.left() == 0) Part::destroy(call);
+    if (count > 0 && slices[count - 1].call == &call && slices[count - 1].first + slices[count - 1].count == first) {
+      slices[count - 1].count += slice.count;
+    } else {
+      slices[count++] = {&call, first, slice.count};
+    }
+  }
+  slices.resize(count);
 }
 
 inline void Dispatcher::finish(Running& running, Delivery& delivery) {
@@ -279,15 +330,14 @@ inline void Dispatcher::finish(Running& running, Delivery& delivery) {
     --kept_;
     if (running.by_user()) --kept_by_users_;
   }
-  if (Call* split = std::exchange(running.split, nullptr)) {
-    if (split->is_claimed()) leave_row(*split, delivery);
-    split->release();
-  }
-  for (Call* call : running.timed) {
-    if (call->is_claimed()) forget_deadline(*call);
+  for (Call* call : running.watched) {
+    if (call->is_claimed()) {
+      forget_deadline(*call);
+      leave_row(*call, delivery);
+    }
     call->release();
   }
-  running.timed.clear();
+  running.watched.clear();
   // A handle that is still held will delete it.
   if (running.release()) idle_.emplace_back(&running);
 }

@@ -45,6 +45,7 @@ class Engine final : public Core {
       : Core(std::move(executor), pool),
         owns_pool_(pool != nullptr),
         timed_(Window::timed(options)),
+        stamps_all_((timed_ && options.key.given) || options.overflow == Overflow::drop_oldest),
         intake_(options.batch_size),
         dispatcher_(*this, std::move(workshop), options),
         alarm_(this->executor()) {}
@@ -65,7 +66,7 @@ class Engine final : public Core {
   [[nodiscard]] Verdict submit(Call& call, const std::optional<std::chrono::nanoseconds>& timeout, bool may_block) {
     const auto stamp = [&]() noexcept { call.arrived = Alarm<Clock>::now(); };
     // A clock that is cheap to read, a test's most likely, is read every time.
-    if (timeout || (timed_ && !std::is_same_v<Clock, std::chrono::steady_clock>)) stamp();
+    if (timeout || stamps_all_ || (timed_ && !std::is_same_v<Clock, std::chrono::steady_clock>)) stamp();
     if (timeout) call.deadline = later(call.arrived, *timeout);
     Admission& admission = dispatcher_.admission();
     if (!admission.bounded() || admission.try_enter(call.size)) return push(call, timeout.has_value());
@@ -160,8 +161,9 @@ class Engine final : public Core {
   Verdict push(Call& call, bool urgent) {
     const std::uint32_t size = call.size;
     std::shared_ptr<Engine> alive;
+    Mail& mail = dispatcher_.window().in_parts() ? static_cast<Mail&>(*Part::of(call)) : call;
     const auto submitted = intake_.submit(
-        call, size, urgent,
+        mail, size, urgent,
         [&]() noexcept {
           if (timed_ && call.arrived == Waiting::unknown) call.arrived = Alarm<Clock>::now();
         },
@@ -231,7 +233,8 @@ class Engine final : public Core {
   [[nodiscard]] Intake::Until until(Time now) const noexcept;
 
   const bool owns_pool_;
-  const bool timed_;  // does the window look at the clock at all?
+  const bool timed_;       // does the window look at the clock at all?
+  const bool stamps_all_;  // does it matter for everybody when exactly they came?
   std::shared_ptr<ContextWatch> watch_;
   Intake intake_;
   std::atomic<bool> summoned_ = false;  // a runner is on its way to take a batch
@@ -289,7 +292,7 @@ template <class Clock>
 void Engine<Clock>::read(Mail& mail, Delivery& delivery) {
   switch (mail.kind) {
     case Mail::Kind::submission: {
-      Call& call = static_cast<Call&>(mail);
+      Call& call = call_of(static_cast<Waiting&>(mail), dispatcher_.window().in_parts());
       // Without a time of its own it came together with the one before, or after: that can only hurry it.
       if (call.arrived == Waiting::unknown) call.arrived = last_arrived_;
       last_arrived_ = call.arrived;
@@ -370,7 +373,7 @@ template <class Clock>
 Intake::Until Engine<Clock>::until(Time now) const noexcept {
   const Window& window = dispatcher_.window();
   if (window.busy() || window.ready(now)) return Intake::Until::urgent;  // if ready, a runner is on its way
-  return window.lacks_company() ? Intake::Until::next : Intake::Until::full;
+  return window.fills_by_count() ? Intake::Until::full : Intake::Until::next;
 }
 
 template <class Clock>

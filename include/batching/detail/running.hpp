@@ -7,7 +7,7 @@
 #include <batching/detail/deadlines.hpp>
 #include <batching/detail/delivery.hpp>
 #include <batching/detail/outputs.hpp>
-#include <batching/detail/window.hpp>
+#include <batching/detail/waiting.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -44,10 +44,9 @@ class Running : public Finished, public Kept, public Deadline {
 
   std::vector<Slice> slices;
   BatchInfo info;
-  /// The call whose other items still waited when this batch left, with a reference; if it fails, they need not run.
-  Call* split = nullptr;
-  /// The calls with a deadline, each with a reference; all of them if the batch itself has one.
-  std::vector<Call*> timed;
+  /// The calls to be seen to when it is over, each with a reference: those with a deadline, all of them if the batch
+  /// itself has one, and those of which items still waited when it left; if they fail, the others need not run.
+  std::vector<Call*> watched;
 
   void start(Core& core) noexcept {
     core_ = &core;

@@ -2,128 +2,72 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <batching/detail/intake.hpp>
+#include <batching/detail/deadlines.hpp>
+#include <batching/detail/label.hpp>
+#include <batching/detail/recycling.hpp>
+#include <batching/detail/row.hpp>
+#include <batching/detail/time.hpp>
+#include <batching/detail/waiting.hpp>
 #include <batching/options.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
+#include <functional>
 #include <optional>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace batching::detail {
 
-/// A moment, as the time since the epoch of whatever clock the batcher runs on.
-using Time = std::chrono::nanoseconds;
-
-/// A moment that does not come.
-inline constexpr Time never = Time::max();
-
-/// `from + by`, or `never` where that does not fit.
-[[nodiscard]] constexpr Time later(Time from, std::chrono::nanoseconds by) noexcept {
-  return from > Time::zero() && by > never - from ? never : from + by;
-}
-
-/// What the window knows of a submission: how many items, since when, and its place in the row. One per call, not per
-/// item; the call's owner keeps it alive and in place while it waits. (The members stand in an order without gaps.)
-struct Waiting : Mail {
-  static constexpr Time unknown = Time::min();
-
-  explicit Waiting(std::uint32_t items = 1) noexcept : Mail(Kind::submission), size(items) {}
-
-  /// Set on the last call of a window that was closed by hand: nobody behind it travels with it.
-  std::optional<CloseReason> sealed{};
-  bool at_door = false;  // not in the row yet: it waits for room
-  std::uint32_t size;    // items
-  Time arrived = unknown;
-  std::uint32_t taken = 0;  // items that have left, in a batch or otherwise
-
-  [[nodiscard]] std::uint32_t left() const noexcept { return size - taken; }
-  /// Once the mail is read, its links serve the row.
-  [[nodiscard]] Waiting* behind() const noexcept { return static_cast<Waiting*>(next); }
-  [[nodiscard]] Waiting* before() const noexcept { return static_cast<Waiting*>(back); }
-};
-
-/// `count` items of a call, from its item `first` on.
-struct Slice {
-  Waiting* call = nullptr;
-  std::uint32_t first = 0;
-  std::uint32_t count = 0;
-};
-
-/// All who wait, first in, first out, and the partitions. The row is cut into batches as late as possible: when a
-/// partition takes one. Until then whoever cancels leaves no gap, and an expired window keeps growing up to
-/// `batch_size`. Every function takes constant time, but `next`, which takes as long as the batch it returns.
+/// All who wait, and the partitions. Without keys there is one row. With keys each has its own for as long as somebody
+/// waits in it; of those that can leave, the one goes first that was served, or began, the longest ago: so keys share
+/// the partitions fairly, and among those that have just begun the oldest is the first.
+///
+/// With weights or keys, what is submitted and what leaves are the `Part`s of calls.
 class Window {
  public:
-  /// A batch that leaves.
-  struct Departure {
-    std::size_t partition = 0;
-    std::size_t items = 0;
-    CloseReason reason = CloseReason::size;
-  };
-
   explicit Window(const Options& options)
-      : batch_size_(options.batch_size),
-        min_batch_size_(options.min_batch_size),
-        batch_timeout_(options.batch_timeout),
-        max_wait_(options.max_wait.value_or(never)),
-        partitions_(options.partitions) {
+      : rules_(options),
+        keyed_(options.key.given),
+        in_parts_(keyed_ || rules_.weighted),
+        partitions_(options.partitions),
+        only_(rules_) {
     free_.reserve(partitions_);
     for (std::size_t partition = partitions_; partition > 0; --partition) free_.push_back(partition - 1);
   }
 
-  /// A call joins the end of the row.
-  void submit(Waiting& call) noexcept {
-    call.back = last_;
-    call.next = nullptr;
-    if (last_ != nullptr) {
-      last_->next = &call;
-    } else {
-      first_ = &call;
-    }
-    last_ = &call;
+  /// A call joins its row, behind all of its priority.
+  void submit(Waiting& call) {
     waiting_ += call.left();
+    if (in_parts_) remember(static_cast<Part&>(call));
+    if (!keyed_) return only_.submit(call);
+    Row& row = row_for(static_cast<Part&>(call));
+    row.submit(call);
+    sort(row);
   }
 
   /// What still waits of this call leaves the row; returns how many items that were. Neighbours notice nothing, but for
   /// the clock, which runs from the oldest that is left.
-  std::uint32_t withdraw(Waiting& call) noexcept {
-    const std::uint32_t items = call.left();
-    if (items == 0) return 0;
-    call.taken = call.size;
+  std::uint32_t withdraw(Waiting& call) {
+    if (call.left() == 0) return 0;
+    if (in_parts_) forget(static_cast<Part&>(call));
+    Row& row = keyed_ ? *static_cast<Part&>(call).row : only_;
+    const std::uint32_t items = row.withdraw(call);
     waiting_ -= items;
-    if (call.sealed) {
-      // The window stays closed for those before it, if there are any.
-      if (call.before() != nullptr && !call.before()->sealed) {
-        call.before()->sealed = call.sealed;
-      } else {
-        --seals_;
-      }
-    }
-    unlink(call);
+    if (keyed_) sort(row);
     return items;
   }
 
-  /// Closes the open window: all who wait now leave as soon as partitions are free, without whoever comes later.
-  void flush() noexcept { seal(CloseReason::flush); }
+  /// Closes the open windows: all who wait now leave as soon as partitions are free, without whoever comes later.
+  void flush() { seal(CloseReason::flush); }
 
   /// The last flush: nobody comes later.
-  void close() noexcept { seal(CloseReason::close); }
-
-  /// Everybody leaves unserved: calls `left(call, items)` for each, first in, first out.
-  template <class F>
-  void stop(F left) {
-    while (first_ != nullptr) {
-      Waiting& call = *first_;
-      left(call, withdraw(call));
-    }
-  }
+  void close() { seal(CloseReason::close); }
 
   /// Who has waited longest; somebody has to.
-  [[nodiscard]] Waiting& oldest() const noexcept { return *first_; }
+  [[nodiscard]] Waiting& oldest() const noexcept { return in_parts_ ? *oldest_ : only_.oldest(); }
 
   /// The batch on this partition is over, however it ended.
   void release(std::size_t partition) { free_.push_back(partition); }
@@ -134,7 +78,7 @@ class Window {
   /// When to ask again if nothing else happens; `never` if that cannot help, or if a batch can leave at once.
   [[nodiscard]] Time wake_at() const noexcept {
     const Time at = free_.empty() ? never : due();
-    return at == at_once ? never : at;
+    return at == Row::at_once ? never : at;
   }
 
   /// The batch that leaves now, if one can: its slices are written to `batch` (emptied first), its partition is taken
@@ -142,36 +86,35 @@ class Window {
   [[nodiscard]] std::optional<Departure> next(Time now, std::vector<Slice>& batch) {
     batch.clear();
     if (!ready(now)) return std::nullopt;
-    const bool waits = batch_timeout_.count() > 0 || lacks_company();
-    Departure departure{free_.back(), 0, CloseReason::size};
-    free_.pop_back();
-    std::optional<CloseReason> sealed;
-    while (first_ != nullptr && departure.items < batch_size_ && !sealed) {
-      Waiting& call = *first_;
-      const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(call.left(), batch_size_ - departure.items));
-      batch.push_back({&call, call.taken, count});
-      departure.items += count;
-      call.taken += count;
-      if (call.left() > 0) break;
-      if (call.sealed) {
-        sealed = call.sealed;
-        --seals_;
-      }
-      unlink(call);
-    }
+    Row& row = keyed_ ? first_to_leave(now) : only_;
+    Departure departure = row.take(batch);
     waiting_ -= departure.items;
-    if (departure.items < batch_size_) {
-      departure.reason = sealed ? *sealed : waits ? CloseReason::timeout : CloseReason::idle;
+    departure.partition = free_.back();
+    free_.pop_back();
+    if (in_parts_) {
+      for (const Slice& slice : batch) {
+        if (slice.call->left() == 0) forget(static_cast<Part&>(*slice.call));
+      }
+    }
+    if (keyed_) {
+      leave(row);
+      row.served = ++turn_;
+      sort(row);
     }
     return departure;
   }
 
   /// Items that wait.
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
-  /// Items that the window at the end of the row lacks; all of its room if the next item opens one.
-  [[nodiscard]] std::size_t lacking_behind() const noexcept { return batch_size_ - waiting_ % batch_size_; }
-  /// Do fewer wait than should leave by `batch_timeout`?
-  [[nodiscard]] bool lacks_company() const noexcept { return waiting_ < min_batch_size_; }
+  /// Do calls wait in parts?
+  [[nodiscard]] bool in_parts() const noexcept { return in_parts_; }
+  /// Keys of which somebody waits.
+  [[nodiscard]] std::size_t keys() const noexcept { return rows_.size(); }
+  /// Items that the window at the end of the row lacks; all of its room if the next item opens one. (Of no use in
+  /// parts.)
+  [[nodiscard]] std::size_t lacking_behind() const noexcept { return rules_.batch_size - waiting_ % rules_.batch_size; }
+  /// Is it enough to be woken when the window is full? Else whoever comes has to be looked at.
+  [[nodiscard]] bool fills_by_count() const noexcept { return !in_parts_ && !only_.lacks_company(); }
   /// Batches that run.
   [[nodiscard]] std::size_t running() const noexcept { return partitions_ - free_.size(); }
   /// Is every partition taken?
@@ -185,46 +128,100 @@ class Window {
   }
 
  private:
-  static constexpr Time at_once = Time::min();
+  struct Hash {
+    std::size_t operator()(const Label* label) const noexcept { return label->hash(); }
+  };
+  struct Equal {
+    bool operator()(const Label* one, const Label* other) const noexcept { return one->equals(*other); }
+  };
+  using Rows =
+      std::unordered_map<const Label*, Row, Hash, Equal, RecyclingAllocator<std::pair<const Label* const, Row>>>;
 
   /// When the first window may leave, partitions aside.
   [[nodiscard]] Time due() const noexcept {
-    if (waiting_ == 0) return never;
-    if (waiting_ >= batch_size_ || seals_ > 0) return at_once;
-    const std::chrono::nanoseconds patience = lacks_company() ? max_wait_ : batch_timeout_;
-    return patience.count() == 0 ? at_once : later(first_->arrived, patience);
+    if (!keyed_) return only_.due();
+    return ready_.first() != nullptr ? Row::at_once : due_.next();
   }
-
-  void seal(CloseReason reason) noexcept {
-    if (last_ == nullptr || last_->sealed) return;
-    last_->sealed = reason;
-    ++seals_;
-  }
-
-  void unlink(Waiting& call) noexcept {
-    Waiting* behind = call.behind();
-    if (call.before() != nullptr) {
-      call.before()->next = behind;
-    } else {
-      first_ = behind;
-    }
-    if (behind != nullptr) {
-      behind->back = call.before();
-    } else {
-      last_ = call.before();
+  void seal(CloseReason reason) {
+    only_.seal(reason);
+    for (auto& [label, row] : rows_) {
+      row.seal(reason);
+      sort(row);
     }
   }
 
-  std::size_t batch_size_;
-  std::size_t min_batch_size_;
-  std::chrono::nanoseconds batch_timeout_;
-  std::chrono::nanoseconds max_wait_;
-  std::size_t partitions_;
+  Row& row_for(Part& part) {
+    auto at = rows_.find(part.label.get());
+    if (at == rows_.end()) {
+      const Label* label = part.label.get();
+      at = rows_.try_emplace(label, rules_, std::move(part.label)).first;
+      at->second.served = ++turn_;
+    }
+    part.label.reset();
+    part.row = &at->second;
+    return at->second;
+  }
+  /// After every change of a row: it is among those that can leave, or those whose time will come, or it is gone.
+  void sort(Row& row) {
+    const Time due = row.due();
+    if (row.items() == 0) {
+      leave(row);
+      rows_.erase(rows_.find(row.label.get()));
+      if (rows_.empty()) shrink();
+    } else if (due == Row::at_once ? !row.ready : row.ready || row.deadline != due || row.place == Deadline::absent) {
+      leave(row);
+      row.ready = due == Row::at_once;
+      row.deadline = row.ready ? Time(static_cast<Time::rep>(row.served)) : due;
+      if (due != never) (row.ready ? ready_ : due_).add(row);
+    }
+  }
+  void leave(Row& row) noexcept {
+    (row.ready ? ready_ : due_).remove(row);
+    row.ready = false;
+  }
+  /// Those whose time has come join those that can leave.
+  Row& first_to_leave(Time now) {
+    while (due_.next() <= now) {
+      Row& row = static_cast<Row&>(*due_.first());
+      due_.remove(row);
+      row.ready = true;
+      row.deadline = Time(static_cast<Time::rep>(row.served));
+      ready_.add(row);
+    }
+    return static_cast<Row&>(*ready_.first());
+  }
+  /// No memory of keys that were.
+  void shrink() {
+    constexpr std::size_t many = 1024;
+    if (rows_.bucket_count() <= many) return;
+    rows_ = Rows();
+    ready_ = Deadlines();
+    due_ = Deadlines();
+  }
+
+  void remember(Part& part) noexcept {
+    part.older = std::exchange(newest_, &part);
+    part.newer = nullptr;
+    (part.older != nullptr ? part.older->newer : oldest_) = &part;
+  }
+  void forget(Part& part) noexcept {
+    (part.older != nullptr ? part.older->newer : oldest_) = part.newer;
+    (part.newer != nullptr ? part.newer->older : newest_) = part.older;
+  }
+
+  const WindowRules rules_;
+  const bool keyed_;
+  const bool in_parts_;
+  const std::size_t partitions_;
   std::vector<std::size_t> free_;  // partitions, the one used last at the back
-  Waiting* first_ = nullptr;
-  Waiting* last_ = nullptr;
   std::size_t waiting_ = 0;
-  std::size_t seals_ = 0;
+  Row only_;  // without keys
+  Rows rows_;
+  Deadlines ready_;  // rows that can leave, by when they were served
+  Deadlines due_;    // rows whose time will come
+  std::uint64_t turn_ = 0;
+  Part* oldest_ = nullptr;
+  Part* newest_ = nullptr;
 };
 
 }  // namespace batching::detail

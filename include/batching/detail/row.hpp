@@ -1,0 +1,255 @@
+// Row: those who may travel together, in the order in which they will.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/detail/deadlines.hpp>
+#include <batching/detail/label.hpp>
+#include <batching/detail/recycling.hpp>
+#include <batching/detail/time.hpp>
+#include <batching/detail/waiting.hpp>
+#include <batching/options.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace batching::detail {
+
+/// A batch that leaves.
+struct Departure {
+  std::size_t partition = 0;
+  std::size_t items = 0;
+  CloseReason reason = CloseReason::size;
+  std::size_t weight = 0;  // as many as the items where they have none
+};
+
+/// When a window may leave, and how large.
+struct WindowRules {
+  explicit WindowRules(const Options& options) noexcept
+      : batch_size(options.batch_size),
+        min_batch_size(options.min_batch_size),
+        batch_timeout(options.batch_timeout),
+        max_wait(options.max_wait.value_or(never)),
+        weighted(options.weight.given) {}
+
+  std::size_t batch_size;
+  std::size_t min_batch_size;
+  std::chrono::nanoseconds batch_timeout;
+  std::chrono::nanoseconds max_wait;
+  bool weighted;  // then all that waits are `Part`s of one item
+};
+
+/// Everybody, or everybody of one key. Higher priorities first, first in, first out within each; nobody starves: when
+/// so many batches have left in a row without anybody of some priority who waits, the next begins with those.
+///
+/// The row is cut into batches as late as possible: when a partition takes one. Until then whoever cancels leaves no
+/// gap, and an expired window keeps growing up to `batch_size`. Every function takes time in the number of priorities
+/// in use, but `take`, which also takes as long as the batch that it returns.
+class Row final : public Deadline {
+ public:
+  static constexpr std::uint32_t most_passed_over = 64;
+  static constexpr Time at_once = Time::min();
+
+  explicit Row(const WindowRules& rules, Label::Ptr of = nullptr) : label(std::move(of)), rules_(rules) {}
+  Row(const Row&) = delete;
+  Row& operator=(const Row&) = delete;
+
+  /// For the window, which has one for each key.
+  const Label::Ptr label;
+  std::uint64_t served = 0;  // when a batch of it left, or when it began
+  bool ready = false;        // among those that can leave
+
+  void submit(Waiting& call) {
+    Level& level = level_of(call.priority);
+    call.back = level.last;
+    call.next = nullptr;
+    if (level.last != nullptr) {
+      level.last->next = &call;
+    } else {
+      level.first = &call;
+    }
+    level.last = &call;
+    items_ += call.left();
+    size_ += size_of(call);
+  }
+
+  /// What still waits of this call leaves; returns how many items that were.
+  std::uint32_t withdraw(Waiting& call) noexcept {
+    const std::uint32_t items = call.left();
+    if (items == 0) return 0;
+    items_ -= items;
+    size_ -= size_of(call);
+    call.taken = call.size;
+    // The window stays closed for those before it, if there are any.
+    if (call.sealed && call.before() != nullptr && !call.before()->sealed) call.before()->sealed = call.sealed;
+    unlink(
+        *std::find_if(levels_.begin(), levels_.end() - 1, [&](const Level& l) { return l.priority == call.priority; }),
+        call);
+    forget_empty();
+    return items;
+  }
+
+  /// Nobody who comes later travels with those who wait now, or before them.
+  void seal(CloseReason reason) noexcept {
+    Waiting* last = closed_.last;
+    for (Level& level : levels_) {
+      if (level.first == nullptr) continue;
+      level.first->back = closed_.last;
+      if (closed_.last != nullptr) {
+        closed_.last->next = level.first;
+      } else {
+        closed_.first = level.first;
+      }
+      closed_.last = level.last;
+      level = Level{level.priority};
+    }
+    if (closed_.last != last) closed_.last->sealed = reason;
+    forget_empty();
+  }
+
+  /// The window at the head of the row; its slices are added to `batch`. Somebody has to wait.
+  [[nodiscard]] Departure take(std::vector<Slice>& batch) {
+    const bool waited = rules_.batch_timeout.count() > 0 || lacks_company();
+    Departure departure;
+    std::optional<CloseReason> sealed;
+    bool room = true;
+    if (closed_.first != nullptr) {
+      room = take_from(closed_, departure, sealed, batch);
+    } else {
+      Level* aged = passed_over();
+      if (aged != nullptr) room = take_from(*aged, departure, sealed, batch);
+      for (auto level = levels_.begin(); room && level != levels_.end(); ++level) {
+        if (&*level != aged) room = take_from(*level, departure, sealed, batch);
+      }
+    }
+    items_ -= departure.items;
+    size_ -= departure.weight;
+    for (Level& level : levels_) level.passed = std::exchange(level.served, false) ? 0 : level.passed + 1;
+    forget_empty();
+    departure.reason = departure.weight == rules_.batch_size ? CloseReason::size
+                       : !room                               ? CloseReason::weight
+                       : sealed                              ? *sealed
+                       : waited                              ? CloseReason::timeout
+                                                             : CloseReason::idle;
+    return departure;
+  }
+
+  [[nodiscard]] std::size_t items() const noexcept { return items_; }
+  /// Do fewer wait than should leave by `batch_timeout`?
+  [[nodiscard]] bool lacks_company() const noexcept {
+    return size_ < rules_.min_batch_size && rules_.min_batch_size > 1;  // an item may weigh nothing
+  }
+  /// Whoever arrived first, of the lowest priority if that is not clear; somebody has to wait.
+  [[nodiscard]] Waiting& oldest() const noexcept {
+    Waiting* oldest = closed_.first;
+    for (auto level = levels_.rbegin(); level != levels_.rend(); ++level) {
+      Waiting* first = level->first;
+      if (oldest == nullptr || (first != nullptr && first->arrived < oldest->arrived)) oldest = first;
+    }
+    return *oldest;
+  }
+  /// When the first window may leave, partitions aside: `at_once`, at some time, or `never`.
+  [[nodiscard]] Time due() const noexcept {
+    if (items_ == 0) return never;
+    if (size_ >= rules_.batch_size || closed_.first != nullptr) return at_once;
+    const std::chrono::nanoseconds patience = lacks_company() ? rules_.max_wait : rules_.batch_timeout;
+    return patience.count() == 0 ? at_once : later(oldest().arrived, patience);
+  }
+
+ private:
+  /// Those of one priority.
+  struct Level {
+    std::int32_t priority = 0;
+    bool served = false;       // by the batch that is being taken
+    std::uint32_t passed = 0;  // batches that have left in a row without any of these
+    Waiting* first = nullptr;
+    Waiting* last = nullptr;
+  };
+  using Levels = std::vector<Level, RecyclingAllocator<Level>>;
+
+  /// What it takes of a window's `batch_size`.
+  [[nodiscard]] std::size_t size_of(const Waiting& call) const noexcept {
+    return rules_.weighted ? static_cast<const Part&>(call).weight : call.left();
+  }
+
+  Level& level_of(std::int32_t priority) {
+    if (levels_.front().priority == priority) return levels_.front();
+    if (items_ == 0) {
+      levels_.front() = Level{priority};
+      return levels_.front();
+    }
+    const auto at =
+        std::find_if(levels_.begin(), levels_.end(), [&](const Level& l) { return l.priority <= priority; });
+    if (at != levels_.end() && at->priority == priority) return *at;
+    return *levels_.insert(at, Level{priority});
+  }
+  /// One level stays in any case.
+  void forget_empty() noexcept {
+    if (levels_.size() == 1) return;
+    const auto empty = [](const Level& level) { return level.first == nullptr; };
+    levels_.erase(std::remove_if(levels_.begin(), levels_.end(), empty), levels_.end());
+    if (levels_.empty()) levels_.emplace_back();  // there is room for it
+  }
+  /// Those who have been passed over for too long; the longest, if there are several.
+  [[nodiscard]] Level* passed_over() noexcept {
+    if (levels_.size() == 1) return nullptr;
+    const auto most = std::max_element(levels_.begin(), levels_.end(),
+                                       [](const Level& a, const Level& b) { return a.passed < b.passed; });
+    return most->passed < most_passed_over ? nullptr : &*most;
+  }
+
+  /// False when the batch has room no more; up to a seal.
+  bool take_from(Level& level, Departure& departure, std::optional<CloseReason>& sealed, std::vector<Slice>& batch) {
+    while (level.first != nullptr) {
+      Waiting& call = *level.first;
+      const std::size_t room = rules_.batch_size - departure.weight;
+      if (room == 0) return false;
+      std::uint32_t count = 1;
+      if (!rules_.weighted) {
+        count = static_cast<std::uint32_t>(std::min<std::size_t>(call.left(), room));
+        departure.weight += count;
+      } else if (const std::size_t weight = static_cast<const Part&>(call).weight; weight <= room) {
+        departure.weight += weight;
+      } else {
+        return false;
+      }
+      batch.push_back({&call, call.taken, count});
+      level.served = true;
+      departure.items += count;
+      call.taken += count;
+      if (call.left() > 0) return false;
+      sealed = call.sealed;
+      unlink(level, call);
+      if (sealed) return true;
+    }
+    return true;
+  }
+
+  /// The call is among its priority's, or in a window that was closed by hand.
+  void unlink(Level& level, Waiting& call) noexcept {
+    Waiting* before = call.before();
+    Waiting* behind = call.behind();
+    if (before != nullptr) {
+      before->next = behind;
+    } else {
+      (closed_.first == &call ? closed_ : level).first = behind;
+    }
+    if (behind != nullptr) {
+      behind->back = before;
+    } else {
+      (closed_.last == &call ? closed_ : level).last = before;
+    }
+  }
+
+  const WindowRules& rules_;
+  Levels levels_ = Levels(1);  // the highest first
+  std::size_t items_ = 0;
+  std::size_t size_ = 0;
+  Level closed_;  // windows that were closed by hand, each up to its seal; they leave before all others
+};
+
+}  // namespace batching::detail

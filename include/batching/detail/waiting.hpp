@@ -1,0 +1,80 @@
+// Waiting: what the window knows of a submission, whole or in parts.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/detail/intake.hpp>
+#include <batching/detail/label.hpp>
+#include <batching/detail/recycling.hpp>
+#include <batching/detail/time.hpp>
+#include <batching/options.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace batching::detail {
+
+class Row;
+
+/// What the window knows of a submission: how many items, since when, and its place in the row. One per call, not per
+/// item; the call's owner keeps it alive and in place while it waits. (The members stand in an order without gaps.)
+struct Waiting : Mail {
+  static constexpr Time unknown = Time::min();
+
+  explicit Waiting(std::uint32_t items = 1) noexcept : Mail(Kind::submission), size(items) {}
+
+  /// Set on the last call of a window that was closed by hand: nobody behind it travels with it.
+  std::optional<CloseReason> sealed{};
+  bool at_door = false;  // not in the row yet: it waits for room
+  std::uint32_t size;    // items
+  Time arrived = unknown;
+  std::uint32_t taken = 0;  // items that have left, in a batch or otherwise
+  std::int32_t priority = 0;
+
+  [[nodiscard]] std::uint32_t left() const noexcept { return size - taken; }
+  /// Once the mail is read, its links serve the row.
+  [[nodiscard]] Waiting* behind() const noexcept { return static_cast<Waiting*>(next); }
+  [[nodiscard]] Waiting* before() const noexcept { return static_cast<Waiting*>(back); }
+};
+
+/// `count` items of a call, from its item `first` on.
+struct Slice {
+  Waiting* call = nullptr;
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+};
+
+/// Where items have weights or keys, a call waits in parts: neighbouring items of equal key, or one item with its
+/// weight. The parts of a call are one array, which the call finds by its own link: not it is in the row, but they are.
+struct Part final : Waiting {
+  Waiting* whole = nullptr;
+  std::uint32_t first = 0;  // of the call's items
+  std::uint32_t parts = 0;  // of the call
+  std::size_t weight = 1;   // if it has one; then it is of one item
+  Label::Ptr label;         // until its row is found
+  Row* row = nullptr;       // then
+  Part* older = nullptr;    // in order of arrival, whatever the key
+  Part* newer = nullptr;
+
+  [[nodiscard]] static Part* of(const Waiting& call) noexcept { return static_cast<Part*>(call.next); }
+  [[nodiscard]] static Part* make(std::uint32_t count) {
+    Part* parts = RecyclingAllocator<Part>().allocate(count);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      std::construct_at(parts + i);
+      parts[i].parts = count;
+    }
+    return parts;
+  }
+  static void destroy(Part* parts) noexcept {
+    if (parts == nullptr) return;
+    const std::uint32_t count = parts->parts;
+    std::destroy_n(parts, count);
+    RecyclingAllocator<Part>().deallocate(parts, count);
+  }
+  /// Lets go of the parts of a call of which nothing waits any more.
+  static void destroy(Waiting& call) noexcept { destroy(static_cast<Part*>(std::exchange(call.next, nullptr))); }
+};
+
+}  // namespace batching::detail
