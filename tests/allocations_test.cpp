@@ -9,11 +9,14 @@
 #include <cstdlib>
 #include <deque>
 #include <new>
+#include <string>
 
 #include "asio_support.hpp"
+#include <malloc.h>
 
 namespace {
 std::atomic<long> allocations = 0;
+std::atomic<long> bytes_in_use = 0;
 }  // namespace
 
 // A sanitizer has its own.
@@ -24,15 +27,20 @@ void* counted(std::size_t size) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   void* memory = std::malloc(size == 0 ? 1 : size);
   if (memory == nullptr) throw std::bad_alloc();
+  bytes_in_use += static_cast<long>(malloc_usable_size(memory));
   return memory;
+}
+void give_back(void* memory) {
+  bytes_in_use -= static_cast<long>(malloc_usable_size(memory));
+  std::free(memory);
 }
 }  // namespace
 void* operator new(std::size_t size) { return counted(size); }
 void* operator new[](std::size_t size) { return counted(size); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory) noexcept { give_back(memory); }
+void operator delete[](void* memory) noexcept { give_back(memory); }
+void operator delete(void* memory, std::size_t) noexcept { give_back(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { give_back(memory); }
 #endif
 
 namespace {
@@ -183,6 +191,54 @@ TEST_CASE("With a window of its own for each batch nothing is allocated per item
     pending.clear();
   });
   CHECK(rate < next_to_nothing * 2);  // the deque of this test has a share in it
+}
+
+TEST_CASE("With keys that come and go, nothing is allocated per item") {
+  asio::io_context io(1);
+  Batcher<int, int> batcher(io, in_place,
+                            {.batch_size = 32, .batch_timeout = 0ns, .key = [](int item) { return item; }});
+  const double rate = per_item(items, [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      batcher.async_dispatch(i % 10 + i / 100 * 100, [](const std::exception_ptr&, int) {});
+      if (i % 100 == 99) {
+        io.restart();
+        io.poll();
+      }
+    }
+  });
+  CHECK(rate < next_to_nothing);
+}
+
+TEST_CASE("A million keys, once each, leave no memory behind") {
+#ifdef BATCHING_TEST_COUNTS
+  constexpr int at_once = 100'000;
+#else
+  constexpr int at_once = 1'000;
+#endif
+  asio::io_context io(1);
+  Batcher<std::string, int> batcher(
+      io,
+      [](std::span<const std::string> keys) { return std::vector<int>(keys.size(), static_cast<int>(keys.size())); },
+      {.batch_size = 32, .batch_timeout = std::chrono::nanoseconds::max(), .key = [](const std::string& key) {
+         return key;
+       }});
+  long answered = 0;
+  const auto come_and_go = [&](int round) {
+    for (int i = 0; i < at_once; ++i) {
+      batcher.async_dispatch("key number " + std::to_string(round) + "," + std::to_string(i),
+                             [&](const std::exception_ptr&, int) { ++answered; });
+    }
+    batcher.flush();
+    io.restart();
+    io.poll();
+  };
+  come_and_go(0);
+  const long before = bytes_in_use.load();
+  for (int round = 1; round <= 10; ++round) come_and_go(round);
+  CHECK(answered == 11L * at_once);
+  CHECK(batcher.stats().batches == 11U * at_once);
+  CHECK(bytes_in_use.load() - before < 100'000);
+  CHECK(bytes_in_use.load() < 2'000'000);
 }
 
 }  // namespace

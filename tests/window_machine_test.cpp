@@ -376,6 +376,7 @@ class Pair {
       running_.push_back(std::move(batch));
     }
     if (window_.waiting() != model_.waiting.size()) return fail("waiting");
+    if (window_.fills_by_count() && model_.waiting.empty()) return fail("the next would not be looked at");
     if (window_.running() != running_.size() || running_.size() > options_.partitions) return fail("running");
     if (window_.busy() != (running_.size() == options_.partitions)) return fail("busy");
     // Nothing is ready any more: a clock is armed exactly when somebody waits for time alone.

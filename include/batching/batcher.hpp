@@ -115,12 +115,10 @@ class Batcher {
   /// Runs the batch function at once, on the calling thread, with a batch of this item; returns its output or throws
   /// its error. Works at any time, also after `close`; is not counted in `stats`. Blocks if the function answers later.
   Out inline_one(In input) {
-    detail::Array<In> inputs;
-    inputs.push_back(std::move(input));
     if constexpr (std::is_void_v<Out>) {
-      core_.run_inline(std::move(inputs));
+      core_.run_inline_one(std::move(input));
     } else {
-      auto outputs = core_.run_inline(std::move(inputs));
+      auto outputs = core_.run_inline_one(std::move(input));
       return std::move(outputs.front());
     }
   }

@@ -251,6 +251,12 @@ struct BatcherCore {
   Outs run_inline(Array<In>&& inputs) {
     return detail::run_inline(*engine, *workshop->function, std::move(inputs), options().partitions);
   }
+  Outs run_inline_one(In&& input) {
+    (void)weigh(options(), input);
+    Array<In> inputs;
+    inputs.push_back(std::move(input));
+    return run_inline(std::move(inputs));
+  }
   Outs run_inline_in_batches(Array<In>&& inputs) {
     const std::size_t size = checked_size(inputs);
     auto outputs = std::conditional_t<std::is_void_v<Out>, Nothing, std::vector<Stored<Out>>>();

@@ -114,7 +114,7 @@ class Window {
   /// parts.)
   [[nodiscard]] std::size_t lacking_behind() const noexcept { return rules_.batch_size - waiting_ % rules_.batch_size; }
   /// Is it enough to be woken when the window is full? Else whoever comes has to be looked at.
-  [[nodiscard]] bool fills_by_count() const noexcept { return !in_parts_ && !only_.lacks_company(); }
+  [[nodiscard]] bool fills_by_count() const noexcept { return !in_parts_ && waiting_ > 0 && !only_.lacks_company(); }
   /// Batches that run.
   [[nodiscard]] std::size_t running() const noexcept { return partitions_ - free_.size(); }
   /// Is every partition taken?
