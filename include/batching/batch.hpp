@@ -120,6 +120,7 @@ class Batch {
   /// All who have no answer yet hear this error; null counts as `errc::dropped`.
   void fail(std::exception_ptr error) {
     error = never_null(std::move(error));
+    state_->fail_as_a_whole();
     answer_rest([&](std::size_t, detail::Call& call, std::size_t, detail::Delivery& delivery) {
       call.fail(error, 1, detail::Answered::failed, delivery);
     });

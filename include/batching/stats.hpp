@@ -18,7 +18,8 @@ struct Stats {
   std::uint64_t cancelled = 0;
   std::uint64_t timed_out = 0;
   std::uint64_t batches = 0;  ///< batches started
-  std::uint64_t queued = 0;   ///< items waiting now
+  std::uint64_t reruns = 0;  ///< further calls of the batch function for batches that had failed (`OnFailure::isolate`)
+  std::uint64_t queued = 0;  ///< items waiting now
   std::uint64_t running = 0;  ///< batches running now
 
   /// Batches by what closed their window.

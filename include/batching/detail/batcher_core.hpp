@@ -10,6 +10,7 @@
 #include <batching/detail/dispatcher.hpp>
 #include <batching/detail/engine.hpp>
 #include <batching/detail/inline_run.hpp>
+#include <batching/detail/isolation.hpp>
 #include <batching/detail/pool.hpp>
 #include <batching/detail/sorting.hpp>
 #include <batching/future.hpp>
@@ -304,8 +305,13 @@ struct BatcherCore {
   template <class F>
   static auto make_workshop(F&& batch_function, const BasicOptions<In>& options) {
     check(rules(options));
-    return std::make_shared<BatchWorkshop<In, Out>>(
-        make_batch_function<In, Out>(std::forward<F>(batch_function), options.partitions), options);
+    auto function = make_batch_function<In, Out>(std::forward<F>(batch_function), options.partitions);
+    if constexpr (std::copy_constructible<In>) {
+      if (options.on_failure.isolates()) {
+        function = std::make_unique<IsolatingFunction<In, Out>>(std::move(function), options.max_runs);
+      }
+    }
+    return std::make_shared<BatchWorkshop<In, Out>>(std::move(function), options);
   }
   void make_engine(net::any_io_executor executor) {
     engine = std::make_shared<Engine<Clock>>(std::move(executor), pool, workshop, rules(options()));

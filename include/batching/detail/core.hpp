@@ -29,6 +29,7 @@ struct Counters {
   Count batches = 0;
   Count batched = 0;
   Count running = 0;
+  Count reruns = 0;
   std::array<Count, 6> closed_by{};  // by `CloseReason`
 
   /// For counters that only one thread at a time writes.
@@ -38,16 +39,30 @@ struct Counters {
   static void subtract(Count& count, std::uint64_t by) noexcept { add(count, -by); }
 };
 
+/// Who is told how a batch goes: its batcher, or a larger batch of which it is a part. Any thread.
+class Owner {
+ public:
+  Owner() = default;
+  Owner(const Owner&) = delete;
+  Owner& operator=(const Owner&) = delete;
+
+  /// Every item of the batch is answered and its function has returned.
+  virtual void finish(Running& running) = 0;
+  /// The batch function has returned without having answered everybody.
+  virtual void keep(Running& running) = 0;
+
+ protected:
+  ~Owner() = default;
+};
+
 /// The shared heart of one batcher; lives until the batcher and all its calls are gone.
-class Core : public std::enable_shared_from_this<Core> {
+class Core : public Owner, public std::enable_shared_from_this<Core> {
  public:
   /// `pool`: what is under the executor, if the batcher owns it; kept to the end.
   Core(net::any_io_executor executor, std::shared_ptr<void> pool)
       : pool_(std::move(pool)),
         executor_(std::move(executor)),
         surfaces_exceptions_(pool_ == nullptr && detail::surfaces_exceptions(executor_)) {}
-  Core(const Core&) = delete;
-  Core& operator=(const Core&) = delete;
   virtual ~Core() = default;
 
   [[nodiscard]] const net::any_io_executor& executor() const noexcept { return executor_; }
@@ -56,12 +71,6 @@ class Core : public std::enable_shared_from_this<Core> {
 
   /// A caller has withdrawn its call, which has been answered: the strand hears of it. Any thread.
   virtual void withdraw(Withdrawal& letter) = 0;
-  /// Every item of the batch is answered and its function has returned. Any thread.
-  virtual void finish(Running& running) = 0;
-
-  /// The batch function has returned without having answered everybody. Any thread.
-  virtual void keep(Running& running) = 0;
-
   /// Is the context of the executor gone? Handlers are then destroyed uncalled, as those are that were queued on it.
   [[nodiscard]] bool homeless() const noexcept { return homeless_.load(); }
   /// Has the batcher been stopped?

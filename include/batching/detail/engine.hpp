@@ -393,6 +393,7 @@ Stats Engine<Clock>::stats() {
   stats.accepted = counts.accepted.load();
   stats.batches = counts.batches.load();
   stats.batched = counts.batched.load();
+  stats.reruns = counts.reruns.load();
   const std::uint64_t elsewhere = left + counts.at_door.load();
   stats.queued = stats.accepted - std::min(stats.accepted, elsewhere);
   stats.running = counts.running.load();

@@ -37,7 +37,9 @@ class Running : public Finished, public Kept, public Deadline {
   Running() = default;
   Running(const Running&) = delete;
   Running& operator=(const Running&) = delete;
-  ~Running() override = default;
+  ~Running() override {
+    if (within_ != nullptr && within_->release()) delete within_;
+  }
 
   /// Calls the batch function with it. Nothing leaves here; what was thrown has been given to the callers.
   virtual void run() noexcept = 0;
@@ -48,8 +50,11 @@ class Running : public Finished, public Kept, public Deadline {
   /// itself has one, and those of which items still waited when it left; if they fail, the others need not run.
   std::vector<Call*> watched;
 
-  void start(Core& core) noexcept {
+  void start(Core& core) noexcept { start(core, core); }
+  void start(Core& core, Owner& owner) noexcept {
     core_ = &core;
+    owner_ = &owner;
+    failed_as_a_whole_.store(false, std::memory_order_relaxed);
     overdue_.store(false, std::memory_order_relaxed);
     kept_ = false;
     driven_ = false;
@@ -58,24 +63,37 @@ class Running : public Finished, public Kept, public Deadline {
     references_.store(1, std::memory_order_relaxed);
   }
 
+  /// As a part of a larger batch, which it keeps.
+  void start_within(Running& whole, Owner& owner) noexcept {
+    whole.add_reference();
+    within_ = &whole;
+    start(whole.core(), owner);
+  }
+
   [[nodiscard]] Core& core() const noexcept { return *core_; }
   /// Answers of the thread that runs the function, for it to hand over when the function has returned.
   [[nodiscard]] Delivery& delivery() noexcept { return delivery_; }
 
   /// Its deadline has come.
   void set_overdue() noexcept { overdue_.store(true); }
-  [[nodiscard]] bool stop_requested() const noexcept { return overdue_.load() || core_->stop_requested(); }
+  [[nodiscard]] bool stop_requested() const noexcept {
+    return overdue_.load() || core_->stop_requested() || (within_ != nullptr && within_->stop_requested());
+  }
+
+  /// What fails from now on fails because the batch does, not by itself.
+  void fail_as_a_whole() noexcept { failed_as_a_whole_.store(true); }
+  [[nodiscard]] bool failed_as_a_whole() const noexcept { return failed_as_a_whole_.load(); }
 
   /// So many more items are answered; if that was the last of it, the batch is finished.
   void settle(std::size_t count) {
-    if (pending_.fetch_sub(count) == count) core_->finish(*this);
+    if (pending_.fetch_sub(count) == count) owner_->finish(*this);
   }
   /// The function has returned. True: the batch is over, and whoever asked has to report it finished. What is not
   /// answered yet will be through a handle, whenever that is.
   [[nodiscard]] bool returned() {
     if (pending_.load() > 1) {
       kept_ = true;
-      core_->keep(*this);
+      owner_->keep(*this);
     }
     return pending_.fetch_sub(1) == 1;
   }
@@ -87,6 +105,7 @@ class Running : public Finished, public Kept, public Deadline {
 
   /// Calls that their callers had withdrawn by the time their turn was over.
   [[nodiscard]] std::int64_t withdrawn() const noexcept { return withdrawn_.load(); }
+  void add_withdrawn(std::int64_t calls) noexcept { withdrawn_.fetch_add(calls); }
 
   /// One reference is the strand's, one the handle's.
   void add_reference() noexcept { references_.fetch_add(1); }
@@ -101,8 +120,11 @@ class Running : public Finished, public Kept, public Deadline {
 
  private:
   Core* core_ = nullptr;
+  Owner* owner_ = nullptr;
+  Running* within_ = nullptr;  // with a reference
   Delivery delivery_;
   std::atomic<bool> overdue_ = false;
+  std::atomic<bool> failed_as_a_whole_ = false;
   std::atomic<std::size_t> pending_ = 0;
   std::atomic<std::int64_t> withdrawn_ = 0;
   std::atomic<int> references_ = 0;
@@ -188,6 +210,7 @@ class BatchState final : public Running {
   /// All items with the same error.
   void fail_rest(const std::exception_ptr& error) {
     owned_ = false;
+    fail_as_a_whole();
     for (const Slice& slice : slices) call(slice).fail(error, slice.count, Answered::failed, delivery());
     commit(delivery());
     settle(info.size);
