@@ -536,6 +536,7 @@ TEST_CASE("impossible options are refused with the field and the value") {
   check({.batch_timeout = 2ms, .max_wait = 1ms}, "max_wait must be at least batch_timeout", "1000000");
   check({.batch_deadline = 0ns}, "batch_deadline must be more than 0 nanoseconds", "0");
   check({.batch_deadline = -3ns}, "batch_deadline", "-3");
+  check({.max_runs = 0}, "max_runs must be at least 1", "0");
   CHECK(made == 0);
   CHECK(on_context({.batch_size = 1, .batch_timeout = 0s, .partitions = 1}).empty());
 }

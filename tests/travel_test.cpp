@@ -3,6 +3,7 @@
 
 #include <asio/io_context.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <map>
@@ -345,6 +346,43 @@ TEST_CASE("many threads with keys, weights and priorities: everybody gets its ow
   CHECK(mixed == 0);
   CHECK(heavy == 0);
   audit(batcher);
+}
+
+// --- fairness ---
+
+TEST_CASE("single callers beside one dispatch_many of 100,000 wait for less than four batches, and it keeps half") {
+  // A batch takes one tick of the manual clock, so that nothing depends on the machine.
+  constexpr auto tick = 1ms;
+  Workbench bench({.batch_size = 64, .batch_timeout = 0ns}, Answers::when_told);
+  std::vector<int> items(100'000);
+  auto large = bench.batcher.dispatch_many(items);
+  bench.poll();
+  struct Single {
+    Future<int> future;
+    ManualClock::time_point since;
+  };
+  std::vector<Single> callers;
+  for (int i = 0; i < 16; ++i) callers.push_back({bench.batcher.dispatch(i), ManualClock::now()});
+  std::vector<std::chrono::nanoseconds> waits;
+  std::size_t batches = 0;
+  while (!is_ready(large)) {
+    ManualClock::advance(tick);
+    bench.finish(batches++);
+    for (Single& caller : callers) {
+      if (!is_ready(caller.future)) continue;
+      waits.push_back(ManualClock::now() - caller.since);
+      (void)get_within(caller.future);
+      caller = {bench.batcher.dispatch(1), ManualClock::now()};
+    }
+    bench.poll();
+  }
+  std::sort(waits.begin(), waits.end());
+  REQUIRE(waits.size() > 10'000);
+  CHECK(waits[waits.size() * 99 / 100] < 4 * tick);
+  CHECK(batches <= 2 * (items.size() + 63) / 64);
+  bench.batcher.stop();
+  bench.finish_all();
+  audit(bench.batcher);
 }
 
 }  // namespace

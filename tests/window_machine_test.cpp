@@ -600,6 +600,46 @@ TEST_CASE("nobody starves: after 64 batches of higher priorities the next begins
   CHECK(batches_until_gone(lower) == 1);
 }
 
+TEST_CASE("a large call leaves half of each batch to those behind it, and takes what they do not need") {
+  Story s({.batch_size = 4, .batch_timeout = 10ms});
+  s.submit(100, 0ms);
+  s.submit(1, 0ms);
+  s.submit(50, 0ms);  // large as well: behind the first
+  s.submit(3, 0ms);
+  for (const char* expected : {"a0 a1 b0 d0", "a2 a3 d1 d2"}) {
+    CHECK(s.next(0ms) == expected);
+    s.window.release(s.partition);
+  }
+  s.submit(1, 0ms);
+  for (const char* expected : {"a4 a5 a6 e0", "a7 a8 c0 c1"}) {
+    CHECK(s.next(0ms) == expected);
+    s.window.release(s.partition);
+  }
+}
+
+TEST_CASE("with one item per batch, a large call and those behind it take turns") {
+  Story s({.batch_size = 1, .batch_timeout = 0ms});
+  s.submit(9, 0ms);
+  s.submit(1, 0ms);
+  s.submit(1, 0ms);
+  for (const char* expected : {"a0", "b0", "a1", "c0", "a2", "a3"}) {
+    CHECK(s.next(0ms) == expected);
+    s.window.release(s.partition);
+  }
+}
+
+TEST_CASE("a call of less than four batches is not large, and nobody overtakes in a window that was flushed") {
+  Story s({.batch_size = 2, .batch_timeout = 10ms});
+  s.submit(7, 0ms);
+  s.submit(1, 0ms);
+  CHECK(s.next(0ms) == "a0 a1");
+  Story flushed({.batch_size = 2, .batch_timeout = 10ms});
+  flushed.submit(99, 0ms);
+  flushed.submit(1, 0ms);
+  flushed.window.flush();
+  CHECK(flushed.next(0ms) == "a0 a1");
+}
+
 namespace {
 
 /// A key that is a letter.

@@ -74,6 +74,7 @@ class Batcher {
 
   /// Submits many items at once; they fill what is left of the open window and go on in the next ones. The future has
   /// their outputs in the order of the items, or the first error of any. Elements of an rvalue container are moved.
+  /// A call of four batches or more leaves half of each to those who come after it.
   template <std::ranges::input_range Range>
   requires std::constructible_from<In, std::ranges::range_reference_t<Range>> ||
       std::constructible_from<In, std::ranges::range_rvalue_reference_t<Range>>

@@ -283,16 +283,13 @@ inline Running* Dispatcher::start(Time now) {
     running.info.deadline = std::chrono::steady_clock::time_point(running.deadline);
     batch_deadlines_.add(running);
   }
-  const auto watch = [&](const Slice& slice, bool anybody) {
-    Call& call = static_cast<Call&>(*slice.call);
-    if (!anybody && call.place == Deadline::absent && call.left() == 0) return;
-    call.add_reference();
-    running.watched.push_back(&call);
-  };
-  if (batch_deadline_ || deadlines_.first() != nullptr || window_.in_parts()) {
-    for (const Slice& slice : running.slices) watch(slice, batch_deadline_.has_value());
-  } else {
-    watch(running.slices.back(), false);  // only the last can have been split
+  if (batch_deadline_ || deadlines_.first() != nullptr || departure.split || window_.in_parts()) {
+    for (const Slice& slice : running.slices) {
+      Call& call = static_cast<Call&>(*slice.call);
+      if (!batch_deadline_ && call.place == Deadline::absent && call.left() == 0) continue;
+      call.add_reference();
+      running.watched.push_back(&call);
+    }
   }
   Counters& counts = core_.counters();
   Counters::add(counts.left, departure.items);

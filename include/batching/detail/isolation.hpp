@@ -127,13 +127,17 @@ class Isolation final : public Owner, public std::enable_shared_from_this<Isolat
     trials_.clear();
     run_ = std::make_unique<State>(function_);
     for (const std::size_t item : items) {
+      std::exception_ptr error;
       try {
         trials_.emplace_back(*this, item, whole_.inputs()[item]);
       } catch (...) {
-        handle_->set_error(item, std::current_exception());
-        continue;
+        error = std::current_exception();
       }
-      run_->slices.push_back({&trials_.back(), 0, 1});
+      if (error) {
+        handle_->set_error(item, std::move(error));
+      } else {
+        run_->slices.push_back({&trials_.back(), 0, 1});
+      }
     }
     if (trials_.empty()) return false;
     run_->info = whole_.info;

@@ -25,6 +25,7 @@ struct Departure {
   std::size_t items = 0;
   CloseReason reason = CloseReason::size;
   std::size_t weight = 0;  // as many as the items where they have none
+  bool split = false;      // somebody of whom items still wait
 };
 
 /// When a window may leave, and how large.
@@ -46,6 +47,9 @@ struct WindowRules {
 /// Everybody, or everybody of one key. Higher priorities first, first in, first out within each; nobody starves: when
 /// so many batches have left in a row without anybody of some priority who waits, the next begins with those.
 ///
+/// A large call does not hold up those behind it: while there are any, it gets half of each batch (not where items have
+/// weights, nor among those that were flushed).
+///
 /// The row is cut into batches as late as possible: when a partition takes one. Until then whoever cancels leaves no
 /// gap, and an expired window keeps growing up to `batch_size`. Every function takes time in the number of priorities
 /// in use, but `take`, which also takes as long as the batch that it returns.
@@ -53,6 +57,9 @@ class Row final : public Deadline {
  public:
   static constexpr std::uint32_t most_passed_over = 64;
   static constexpr Time at_once = Time::min();
+  /// A call of so many batches is large: it leaves half of each batch to those behind it.
+  static constexpr std::uint32_t most_batches = 4;
+  static constexpr int most_skipped = 8;  // large calls that are looked behind
 
   explicit Row(const WindowRules& rules, Label::Ptr of = nullptr) : label(std::move(of)), rules_(rules) {}
   Row(const Row&) = delete;
@@ -202,31 +209,63 @@ class Row final : public Deadline {
     return most->passed < most_passed_over ? nullptr : &*most;
   }
 
-  /// False when the batch has room no more; up to a seal.
+  /// False when the batch has room no more; up to a seal. Half of the batch is for those behind a large call.
   bool take_from(Level& level, Departure& departure, std::optional<CloseReason>& sealed, std::vector<Slice>& batch) {
-    while (level.first != nullptr) {
-      Waiting& call = *level.first;
+    Waiting* large = nullptr;
+    std::optional<std::size_t> slice_of_large;
+    int skipped = 0;
+    for (Waiting* next = level.first; next != nullptr && skipped < most_skipped;) {
+      Waiting& call = *std::exchange(next, next->behind());
       const std::size_t room = rules_.batch_size - departure.weight;
       if (room == 0) return false;
-      std::uint32_t count = 1;
-      if (!rules_.weighted) {
-        count = static_cast<std::uint32_t>(std::min<std::size_t>(call.left(), room));
-        departure.weight += count;
-      } else if (const std::size_t weight = static_cast<const Part&>(call).weight; weight <= room) {
-        departure.weight += weight;
+      if (rules_.weighted) {
+        const std::size_t weight = static_cast<const Part&>(call).weight;
+        if (weight > room) return false;
+        take_items(call, 1, weight, departure, batch);
+      } else if (next != nullptr && &level != &closed_ && call.left() / most_batches >= rules_.batch_size) {
+        if (large != nullptr) {
+          ++skipped;
+          continue;
+        }
+        large = &call;
+        odd_ = !odd_;  // of an odd number of items, the larger half by turns
+        const std::size_t half = std::min(room, (rules_.batch_size + (odd_ ? 1 : 0)) / 2);
+        if (half > 0) {
+          slice_of_large = batch.size();
+          take_items(call, half, half, departure, batch);
+        }
       } else {
-        return false;
+        const std::size_t count = std::min<std::size_t>(call.left(), room);
+        take_items(call, count, count, departure, batch);
       }
-      batch.push_back({&call, call.taken, count});
       level.served = true;
-      departure.items += count;
-      call.taken += count;
+      if (&call == large) continue;
       if (call.left() > 0) return false;
       sealed = call.sealed;
       unlink(level, call);
       if (sealed) return true;
     }
-    return true;
+    const std::size_t room = rules_.batch_size - departure.weight;
+    if (large == nullptr || room == 0) return room > 0;
+    // There were too few for the other half. A large call has more left than a batch takes.
+    if (!slice_of_large) {
+      take_items(*large, room, room, departure, batch);
+    } else {
+      count_in(*large, room, room, departure);
+      batch[*slice_of_large].count += static_cast<std::uint32_t>(room);
+    }
+    return false;
+  }
+  static void take_items(Waiting& call, std::size_t items, std::size_t weight, Departure& departure,
+                         std::vector<Slice>& batch) {
+    batch.push_back({&call, call.taken, static_cast<std::uint32_t>(items)});
+    count_in(call, items, weight, departure);
+  }
+  static void count_in(Waiting& call, std::size_t items, std::size_t weight, Departure& departure) noexcept {
+    call.taken += static_cast<std::uint32_t>(items);
+    departure.items += items;
+    departure.weight += weight;
+    departure.split = departure.split || call.left() > 0;
   }
 
   /// The call is among its priority's, or in a window that was closed by hand.
@@ -249,6 +288,7 @@ class Row final : public Deadline {
   Levels levels_ = Levels(1);  // the highest first
   std::size_t items_ = 0;
   std::size_t size_ = 0;
+  bool odd_ = false;
   Level closed_;  // windows that were closed by hand, each up to its seal; they leave before all others
 };
 
