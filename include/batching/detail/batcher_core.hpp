@@ -118,7 +118,7 @@ void launch(Call& call, Engine<Clock>& engine, const BasicOptions<In>& options, 
   if (call.size == 0) return answer_at_the_door(call, engine);
   const std::uint32_t size = call.size;
   call.priority = call_options.priority;
-  if (sorts(options)) {
+  if (engine.in_parts()) {
     try {
       sort(call, options);
     } catch (...) {
@@ -127,7 +127,7 @@ void launch(Call& call, Engine<Clock>& engine, const BasicOptions<In>& options, 
   }
   const auto verdict = engine.submit(call, call_options.timeout, may_block);
   if (verdict == Verdict::accepted) return;
-  if (sorts(options)) Part::destroy(call);
+  if (engine.in_parts()) Part::destroy(call);
   switch (verdict) {
     case Verdict::accepted:
     case Verdict::closed:

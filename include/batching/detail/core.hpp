@@ -33,7 +33,7 @@ struct Counters {
   std::array<Count, 6> closed_by{};  // by `CloseReason`
 
   /// For counters that only one thread at a time writes.
-  static void add(Count& count, std::uint64_t by) noexcept {
+  [[gnu::always_inline]] static void add(Count& count, std::uint64_t by) noexcept {
     count.store(count.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
   }
   static void subtract(Count& count, std::uint64_t by) noexcept { add(count, -by); }

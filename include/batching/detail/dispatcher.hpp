@@ -90,6 +90,7 @@ class Dispatcher {
 
  private:
   void join_row(Call& call);
+  [[gnu::cold]] void join_rows(Call& call);
   void leave_row(Call& call, Delivery& delivery);
   std::uint32_t withdraw_all(Call& call);
   void put_together(std::vector<Slice>& slices) const;
@@ -130,7 +131,14 @@ inline void Dispatcher::accept(Call& call, Delivery& delivery) {
 }
 
 inline void Dispatcher::join_row(Call& call) {
-  if (!window_.in_parts()) return window_.submit(call);
+  if (window_.in_parts()) [[unlikely]] {
+    join_rows(call);
+  } else {
+    window_.submit(call);
+  }
+}
+
+inline void Dispatcher::join_rows(Call& call) {
   Part* parts = Part::of(call);
   for (std::uint32_t i = 0; i < parts->parts; ++i) {
     parts[i].arrived = call.arrived;

@@ -45,6 +45,7 @@ class Engine final : public Core {
       : Core(std::move(executor), pool),
         owns_pool_(pool != nullptr),
         timed_(Window::timed(options)),
+        in_parts_(options.weight.given || options.key.given),
         stamps_all_((timed_ && options.key.given) || options.overflow == Overflow::drop_oldest),
         intake_(options.batch_size),
         dispatcher_(*this, std::move(workshop), options),
@@ -79,6 +80,8 @@ class Engine final : public Core {
     if (verdict == Verdict::accepted) (void)tell(Order::What::read);  // so that the oldest leave now
     return verdict;
   }
+  /// Do items have weights or keys?
+  [[nodiscard]] bool in_parts() const noexcept { return in_parts_; }
   [[nodiscard]] bool limits_batches() const noexcept { return dispatcher_.limits_batches(); }
   [[nodiscard]] std::size_t max_queued() const noexcept { return dispatcher_.admission().most(); }
 
@@ -161,7 +164,7 @@ class Engine final : public Core {
   Verdict push(Call& call, bool urgent) {
     const std::uint32_t size = call.size;
     std::shared_ptr<Engine> alive;
-    Mail& mail = dispatcher_.window().in_parts() ? static_cast<Mail&>(*Part::of(call)) : call;
+    Mail& mail = in_parts_ ? static_cast<Mail&>(*Part::of(call)) : call;
     const auto submitted = intake_.submit(
         mail, size, urgent,
         [&]() noexcept {
@@ -234,6 +237,7 @@ class Engine final : public Core {
 
   const bool owns_pool_;
   const bool timed_;       // does the window look at the clock at all?
+  const bool in_parts_;    // do calls wait in parts?
   const bool stamps_all_;  // does it matter for everybody when exactly they came?
   std::shared_ptr<ContextWatch> watch_;
   Intake intake_;
@@ -292,7 +296,7 @@ template <class Clock>
 void Engine<Clock>::read(Mail& mail, Delivery& delivery) {
   switch (mail.kind) {
     case Mail::Kind::submission: {
-      Call& call = call_of(static_cast<Waiting&>(mail), dispatcher_.window().in_parts());
+      Call& call = call_of(static_cast<Waiting&>(mail), in_parts_);
       // Without a time of its own it came together with the one before, or after: that can only hurry it.
       if (call.arrived == Waiting::unknown) call.arrived = last_arrived_;
       last_arrived_ = call.arrived;

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -59,6 +60,8 @@ class Row final : public Deadline {
   static constexpr Time at_once = Time::min();
   /// A call of so many batches is large: it leaves half of each batch to those behind it.
   static constexpr std::uint32_t most_batches = 4;
+  static constexpr std::uint32_t most_items = std::numeric_limits<std::uint32_t>::max();
+  static constexpr std::size_t none = static_cast<std::size_t>(-1);
   static constexpr int most_skipped = 8;  // large calls that are looked behind
 
   explicit Row(const WindowRules& rules, Label::Ptr of = nullptr) : label(std::move(of)), rules_(rules) {}
@@ -70,7 +73,7 @@ class Row final : public Deadline {
   std::uint64_t served = 0;  // when a batch of it left, or when it began
   bool ready = false;        // among those that can leave
 
-  void submit(Waiting& call) {
+  [[gnu::always_inline]] void submit(Waiting& call) {
     Level& level = level_of(call.priority);
     call.back = level.last;
     call.next = nullptr;
@@ -184,7 +187,11 @@ class Row final : public Deadline {
   }
 
   Level& level_of(std::int32_t priority) {
-    if (levels_.front().priority == priority) return levels_.front();
+    if (levels_.front().priority == priority) [[likely]]
+      return levels_.front();
+    return other_level(priority);
+  }
+  [[gnu::cold]] Level& other_level(std::int32_t priority) {
     if (items_ == 0) {
       levels_.front() = Level{priority};
       return levels_.front();
@@ -209,63 +216,80 @@ class Row final : public Deadline {
     return most->passed < most_passed_over ? nullptr : &*most;
   }
 
-  /// False when the batch has room no more; up to a seal. Half of the batch is for those behind a large call.
+  /// False when the batch has room no more; up to a seal.
   bool take_from(Level& level, Departure& departure, std::optional<CloseReason>& sealed, std::vector<Slice>& batch) {
-    Waiting* large = nullptr;
-    std::optional<std::size_t> slice_of_large;
+    if (level.first == nullptr) return true;
+    level.served = true;
+    if (rules_.weighted) return take_by_weight(level, departure, sealed, batch);
+    std::size_t room = rules_.batch_size - departure.weight;
+    const std::size_t room_before = room;
+    std::size_t large = none;
     int skipped = 0;
-    for (Waiting* next = level.first; next != nullptr && skipped < most_skipped;) {
-      Waiting& call = *std::exchange(next, next->behind());
-      const std::size_t room = rules_.batch_size - departure.weight;
-      if (room == 0) return false;
-      if (rules_.weighted) {
-        const std::size_t weight = static_cast<const Part&>(call).weight;
-        if (weight > room) return false;
-        take_items(call, 1, weight, departure, batch);
-      } else if (next != nullptr && &level != &closed_ && call.left() / most_batches >= rules_.batch_size) {
-        if (large != nullptr) {
+    Waiting* next = level.first;
+    const std::uint32_t large_from = closed_.first == nullptr ? at_least_large() : most_items;
+    while (next != nullptr && room > 0 && skipped < most_skipped) {
+      Waiting& call = *next;
+      next = call.behind();
+      const std::uint32_t left = call.left();
+      if (left >= large_from && next != nullptr) [[unlikely]] {
+        // Half of the batch is for those behind it; of an odd number, the larger half by turns.
+        if (large == none) {
+          large = batch.size();
+          odd_ = !odd_;
+          const std::size_t half = std::min(room, (rules_.batch_size + (odd_ ? 1 : 0)) / 2);
+          batch.push_back({&call, call.taken, static_cast<std::uint32_t>(half)});
+          room -= half;
+        } else {
           ++skipped;
-          continue;
         }
-        large = &call;
-        odd_ = !odd_;  // of an odd number of items, the larger half by turns
-        const std::size_t half = std::min(room, (rules_.batch_size + (odd_ ? 1 : 0)) / 2);
-        if (half > 0) {
-          slice_of_large = batch.size();
-          take_items(call, half, half, departure, batch);
-        }
-      } else {
-        const std::size_t count = std::min<std::size_t>(call.left(), room);
-        take_items(call, count, count, departure, batch);
+        continue;
       }
-      level.served = true;
-      if (&call == large) continue;
-      if (call.left() > 0) return false;
-      sealed = call.sealed;
+      const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(left, room));
+      batch.push_back({&call, call.taken, count});
+      room -= count;
+      call.taken += count;
+      if (count < left) {
+        departure.split = true;
+        break;
+      }
       unlink(level, call);
-      if (sealed) return true;
+      if (call.sealed) {
+        sealed = call.sealed;
+        break;
+      }
     }
-    const std::size_t room = rules_.batch_size - departure.weight;
-    if (large == nullptr || room == 0) return room > 0;
-    // There were too few for the other half. A large call has more left than a batch takes.
-    if (!slice_of_large) {
-      take_items(*large, room, room, departure, batch);
-    } else {
-      count_in(*large, room, room, departure);
-      batch[*slice_of_large].count += static_cast<std::uint32_t>(room);
+    if (large != none) {
+      Slice& slice = batch[large];
+      slice.count += static_cast<std::uint32_t>(std::exchange(room, 0));  // there were too few for the other half
+      slice.call->taken += slice.count;
+      departure.split = true;
+      if (slice.count == 0) batch.erase(batch.begin() + static_cast<std::ptrdiff_t>(large));
     }
-    return false;
+    departure.items += room_before - room;
+    departure.weight += room_before - room;
+    return room > 0;
   }
-  static void take_items(Waiting& call, std::size_t items, std::size_t weight, Departure& departure,
-                         std::vector<Slice>& batch) {
-    batch.push_back({&call, call.taken, static_cast<std::uint32_t>(items)});
-    count_in(call, items, weight, departure);
+  /// Items of a call that is large.
+  [[nodiscard]] std::uint32_t at_least_large() const noexcept {
+    return rules_.batch_size > most_items / most_batches ? most_items
+                                                         : static_cast<std::uint32_t>(rules_.batch_size) * most_batches;
   }
-  static void count_in(Waiting& call, std::size_t items, std::size_t weight, Departure& departure) noexcept {
-    call.taken += static_cast<std::uint32_t>(items);
-    departure.items += items;
-    departure.weight += weight;
-    departure.split = departure.split || call.left() > 0;
+  bool take_by_weight(Level& level, Departure& departure, std::optional<CloseReason>& sealed,
+                      std::vector<Slice>& batch) {
+    while (level.first != nullptr && departure.weight < rules_.batch_size) {
+      Part& part = static_cast<Part&>(*level.first);
+      if (part.weight > rules_.batch_size - departure.weight) return false;
+      batch.push_back({&part, part.taken, 1});
+      part.taken = 1;
+      ++departure.items;
+      departure.weight += part.weight;
+      unlink(level, part);
+      if (part.sealed) {
+        sealed = part.sealed;
+        return true;
+      }
+    }
+    return departure.weight < rules_.batch_size;
   }
 
   /// The call is among its priority's, or in a window that was closed by hand.

@@ -17,11 +17,6 @@
 
 namespace batching::detail {
 
-template <class In>
-[[nodiscard]] bool sorts(const BasicOptions<In>& options) noexcept {
-  return options.weight || options.key;
-}
-
 /// The weight of an item, or 1 where items have none. Throws `errc::too_heavy`.
 template <class In>
 [[nodiscard]] std::size_t weigh(const BasicOptions<In>& options, const In& item) {

@@ -41,11 +41,11 @@ class Window {
   /// A call joins its row, behind all of its priority.
   void submit(Waiting& call) {
     waiting_ += call.left();
-    if (in_parts_) remember(static_cast<Part&>(call));
-    if (!keyed_) return only_.submit(call);
-    Row& row = row_for(static_cast<Part&>(call));
-    row.submit(call);
-    sort(row);
+    if (in_parts_) [[unlikely]] {
+      submit_part(static_cast<Part&>(call));
+    } else {
+      only_.submit(call);
+    }
   }
 
   /// What still waits of this call leaves the row; returns how many items that were. Neighbours notice nothing, but for
@@ -150,6 +150,13 @@ class Window {
     }
   }
 
+  [[gnu::cold]] void submit_part(Part& part) {
+    remember(part);
+    if (!keyed_) return only_.submit(part);
+    Row& row = row_for(part);
+    row.submit(part);
+    sort(row);
+  }
   Row& row_for(Part& part) {
     auto at = rows_.find(part.label.get());
     if (at == rows_.end()) {
