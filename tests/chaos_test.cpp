@@ -135,7 +135,7 @@ class Chaos {
   }
 
   std::shared_ptr<Instance> make(Random& random) {
-    Options options;
+    Batcher<Id, Id>::Options options;
     options.batch_size = 1 + random() % 16;
     options.partitions = 1 + random() % 3;
     const std::chrono::nanoseconds timeouts[] = {0ns, 20us, 200us, 1ms, std::chrono::nanoseconds::max()};
@@ -148,6 +148,14 @@ class Chaos {
       // Who is blocked behind a window that waits for more would wait for ever.
       if (options.overflow == batching::Overflow::block)
         options.batch_timeout = std::min<std::chrono::nanoseconds>(options.batch_timeout, 1ms);
+    }
+    if (random() % 3 == 0) options.weight = [](const Id& id) { return static_cast<std::size_t>(id % 2); };
+    if (random() % 3 == 0) options.key = [](const Id& id) { return id % 5; };
+    if (random() % 3 == 0) options.on_failure = batching::OnFailure::isolate;
+    options.max_runs = 1 + random() % 12;
+    if (options.batch_timeout < 1ms && random() % 3 == 0) {
+      options.min_batch_size = 1 + random() % options.batch_size;
+      options.max_wait = 1ms;
     }
     if (limits_batches_) options.batch_deadline = std::chrono::microseconds(50 + random() % 1000);
     const auto make_on = [&](auto function) {
@@ -259,6 +267,7 @@ class Chaos {
   }
   CallOptions call_options(Mine& mine, Ask& ask) {
     CallOptions options;
+    options.priority = static_cast<int>(mine.random() % 3);
     if (mine.random() % 5 == 0) {
       ask.times_out = true;
       const std::chrono::nanoseconds timeouts[] = {-1s, 0ns, 10us, 100us, 1ms, 1h, std::chrono::nanoseconds::max()};

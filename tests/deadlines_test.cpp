@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-#include "catch.hpp"
+#include "support.hpp"
 
 using batching::detail::Deadline;
 using batching::detail::Deadlines;
@@ -38,4 +38,25 @@ TEST_CASE("the earliest deadline is always first, whoever joins and leaves") {
   }
   for (Deadline& entry : entries) deadlines.remove(entry);
   CHECK(deadlines.first() == nullptr);
+}
+
+TEST_CASE("a hundred thousand pending deadlines cost one armed timer") {
+  using namespace support;
+  constexpr std::size_t many = 100'000;
+  Workbench bench({.batch_size = 2 * many, .batch_timeout = std::chrono::nanoseconds::max()});
+  std::vector<Future<int>> futures;
+  for (std::size_t i = 0; i < many; ++i) {
+    futures.push_back(bench.batcher.dispatch(1, {.timeout = 1s + std::chrono::nanoseconds(i * 7919 % many)}));
+  }
+  bench.poll();
+  REQUIRE_FALSE(is_ready(futures.front()));
+  // A timer of each one's own would be an operation each when the time has come.
+  ManualClock::advance(2s);
+  bench.io.restart();
+  CHECK(bench.io.poll() <= 3);
+  std::size_t late = 0;
+  for (auto& future : futures) late += is_ready(future) && error_of(future) == errc::timed_out ? 1 : 0;
+  CHECK(late == many);
+  CHECK(bench.batches.empty());
+  audit(bench.batcher);
 }
