@@ -720,6 +720,19 @@ TEST_CASE("weights: what weighs nothing fits anywhere, and who withdraws makes r
   CHECK(s.next(0ms) == "a b d");
 }
 
+TEST_CASE("weights: who never fits behind higher priorities does not starve either") {
+  SortedStory s(weighted(10, 0ns));
+  Part& heavy = s.submit("heavy", 0ms, 5, 0, 0);
+  int batches = 0;
+  for (; heavy.left() > 0; ++batches) {
+    REQUIRE(batches < 100);
+    s.submit("light", 0ms, 6, 0, 1);
+    REQUIRE_FALSE(s.next(0ms).empty());
+    s.window.release(s.partition);
+  }
+  CHECK(batches == 65);
+}
+
 TEST_CASE("keys: each has its own window and its own clock") {
   SortedStory s(keyed(2, 10ms, 2));
   s.submit("a1", 0ms);

@@ -219,8 +219,8 @@ class Row final : public Deadline {
   /// False when the batch has room no more; up to a seal.
   bool take_from(Level& level, Departure& departure, std::optional<CloseReason>& sealed, std::vector<Slice>& batch) {
     if (level.first == nullptr) return true;
-    level.served = true;
     if (rules_.weighted) return take_by_weight(level, departure, sealed, batch);
+    level.served = true;
     std::size_t room = rules_.batch_size - departure.weight;
     const std::size_t room_before = room;
     std::size_t large = none;
@@ -280,6 +280,7 @@ class Row final : public Deadline {
       Part& part = static_cast<Part&>(*level.first);
       if (part.weight > rules_.batch_size - departure.weight) return false;
       batch.push_back({&part, part.taken, 1});
+      level.served = true;
       part.taken = 1;
       ++departure.items;
       departure.weight += part.weight;
