@@ -19,6 +19,7 @@ int main() {
       {.batch_size = 256, .on_failure = batching::OnFailure::isolate, .max_runs = 64});
 
   std::vector<batching::Future<void>> stored;
+  stored.reserve(256);
   for (int i = 0; i < 256; ++i) stored.push_back(store.dispatch(i == 99 ? "" : "record " + std::to_string(i)));
   int good = 0;
   for (auto& future : stored) {

@@ -32,6 +32,7 @@ int main() {
       {.batch_size = 8, .batch_timeout = 1ms, .key = [](const Query& query) { return query.tenant; }});
 
   std::vector<batching::Future<int>> flood;
+  flood.reserve(800);
   for (int id = 0; id < 800; ++id) flood.push_back(database.dispatch({"large", id}));
   auto rare = database.dispatch({"small", 7});
   auto urgent = database.dispatch({"large", 1000}, {.priority = 1});

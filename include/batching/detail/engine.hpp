@@ -12,6 +12,7 @@
 #include <batching/detail/delivery.hpp>
 #include <batching/detail/dispatcher.hpp>
 #include <batching/detail/intake.hpp>
+#include <batching/detail/order.hpp>
 #include <batching/detail/running.hpp>
 #include <batching/detail/this_thread.hpp>
 #include <batching/detail/window.hpp>
@@ -95,13 +96,13 @@ class Engine final : public Core {
   void stop() {
     intake_.close();
     request_stop();
-    tell(Order::What::stop)->wait();
+    tell(Order::What::stop)->wait(on_strand());
   }
   /// Likewise, because the context of the executor goes away.
   void abandon() {
     intake_.close();
     lose_executor();
-    tell(Order::What::abandon)->wait();
+    tell(Order::What::abandon)->wait(on_strand());
   }
   /// `closing` will be told when what it waits for has come; the last delivery comes only once the batcher is closed.
   void when_closed(Closing& closing) { send(closing); }
@@ -133,28 +134,6 @@ class Engine final : public Core {
       if (summoned) engine->summoned_.store(false);
       if (engine->intake_.enter()) engine->run(engine->process(Role::runner));
     }
-  };
-
-  /// A letter with an order, and whether it has been carried out.
-  class Order final : public Mail {
-   public:
-    enum class What : std::uint8_t { flush, close, stop, abandon, read };
-
-    explicit Order(What order) noexcept : Mail(Kind::order), what(order) {}
-    const What what;
-    void wait() noexcept {
-      // On the strand already (a destructor of the user's, most likely): it will be read when this returns.
-      while (!on_strand() && done_.load() == 0) park(done_, 0, no_limit);
-    }
-    void done(Delivery& delivery) noexcept {
-      const auto alive = std::move(itself);
-      done_.store(1);
-      delivery.wake(done_);
-    }
-    std::shared_ptr<Order> itself;
-
-   private:
-    Word done_ = 0;
   };
 
   std::shared_ptr<Engine> self() { return std::static_pointer_cast<Engine>(shared_from_this()); }
@@ -204,7 +183,7 @@ class Engine final : public Core {
     const auto alive = self();
     if (intake_.send(mail)) (void)process(Role::visitor);
   }
-  std::shared_ptr<Order> tell(typename Order::What what) {
+  std::shared_ptr<Order> tell(Order::What what) {
     auto order = std::make_shared<Order>(what);
     order->itself = order;
     send(*order);
@@ -392,7 +371,7 @@ Stats Engine<Clock>::stats() {
   stats.cancelled = answered(Answered::cancelled);
   stats.timed_out = answered(Answered::timed_out);
   stats.rejected = answered(Answered::rejected);
-  tell(Order::What::read)->wait();
+  tell(Order::What::read)->wait(on_strand());
   const std::uint64_t left = counts.left.load();
   stats.accepted = counts.accepted.load();
   stats.batches = counts.batches.load();

@@ -76,7 +76,7 @@ class KeyFunctionOf {
   KeyFunctionOf() = default;
   template <class F>
   requires(!std::same_as<std::remove_cvref_t<F>, KeyFunctionOf> && std::invocable<std::decay_t<F>&, const In&>)
-      KeyFunctionOf(F&& f) {  // NOLINT(google-explicit-constructor)
+      KeyFunctionOf(F&& f) {  // NOLINT: constrained
     using Key = std::decay_t<std::invoke_result_t<std::decay_t<F>&, const In&>>;
     static_assert(Hashable<Key>, "batching: Options::key must return something with == and std::hash");
     if constexpr (Hashable<Key>) {

@@ -214,14 +214,14 @@ class RecyclingAllocator {
     if constexpr (alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
       return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t(alignof(T))));
     } else {
-      return static_cast<T*>(Recycler::allocate(count * sizeof(T)));
+      return static_cast<T*>(Recycler::allocate(count * sizeof(T)));  // NOLINT(bugprone-sizeof-expression)
     }
   }
   void deallocate(T* memory, std::size_t count) noexcept {
     if constexpr (alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
       ::operator delete(memory, std::align_val_t(alignof(T)));
     } else {
-      Recycler::deallocate(memory, count * sizeof(T));
+      Recycler::deallocate(memory, count * sizeof(T));  // NOLINT(bugprone-sizeof-expression)
     }
   }
 
