@@ -343,6 +343,18 @@ TEST_CASE("an item that cannot be copied fails alone") {
   audit(batcher);
 }
 
+TEST_CASE("what was decided at run time and asks for copies of what cannot be copied is refused with a sentence") {
+  using Owner = std::unique_ptr<int>;
+  const Options options{.batch_size = 1, .on_failure = OnFailure::isolate};
+  const auto make = [&] {
+    const Batcher<Owner, int> batcher([](std::span<const Owner> items) { return std::vector<int>(items.size()); },
+                                      options);
+  };
+  CHECK_THROWS_WITH(make(),
+                    "batching::Options::on_failure must be fail_batch where In cannot be copied, but is isolate");
+  CHECK_THROWS_AS(make(), std::invalid_argument);
+}
+
 TEST_CASE("move-only items are no obstacle where nothing is isolated") {
   Batcher<std::unique_ptr<int>, int> batcher(
       [](std::span<const std::unique_ptr<int>> items) { return std::vector<int>(items.size(), 1); },

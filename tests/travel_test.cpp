@@ -207,6 +207,23 @@ TEST_CASE("each key has its own clock") {
   CHECK(bench.batches == Batches{{10}, {20}});
 }
 
+TEST_CASE("a rare key's window leaves on time beside a key that floods") {
+  Workbench bench(by_tens(2, 10ms), Answers::when_told);
+  std::vector<Future<int>> flood;
+  for (int i = 0; i < 60; ++i) flood.push_back(bench.batcher.dispatch(10 + i % 10));
+  bench.poll();
+  auto rare = bench.batcher.dispatch(20);
+  bench.pass(10ms);
+  bench.finish(0);
+  bench.finish(1);  // the flood had its turn before the other came; now that one has
+  bench.finish(2);
+  CHECK(is_ready(rare));
+  CHECK(bench.batches[2] == std::vector<int>{20});
+  CHECK(bench.reasons[2] == CloseReason::timeout);
+  bench.finish_all();
+  audit(bench.batcher);
+}
+
 TEST_CASE("a call of many keys travels in parts and comes back in its own order") {
   Workbench bench(by_tens(2, 10ms));
   auto many = bench.batcher.dispatch_many({10, 20, 30, 11, 21, 12});

@@ -70,7 +70,9 @@ class Batcher {
   ~Batcher() = default;
 
   /// Submits one item. Never blocks.
-  Future<Out> dispatch(In input, CallOptions options = {}) { return core_.submit_one(std::move(input), options); }
+  Future<Out> dispatch(In input, const CallOptions& options = {}) {
+    return core_.submit_one(std::move(input), options);
+  }
 
   /// Submits many items at once; they fill what is left of the open window and go on in the next ones. The future has
   /// their outputs in the order of the items, or the first error of any. Elements of an rvalue container are moved.
@@ -78,10 +80,10 @@ class Batcher {
   template <std::ranges::input_range Range>
   requires std::constructible_from<In, std::ranges::range_reference_t<Range>> ||
       std::constructible_from<In, std::ranges::range_rvalue_reference_t<Range>>
-          Future<detail::Many<Out>> dispatch_many(Range&& inputs, CallOptions options = {}) {
+          Future<detail::Many<Out>> dispatch_many(Range&& inputs, const CallOptions& options = {}) {
     return core_.submit_many(detail::to_array<In>(std::forward<Range>(inputs)), options);
   }
-  Future<detail::Many<Out>> dispatch_many(std::initializer_list<In> inputs, CallOptions options = {}) {
+  Future<detail::Many<Out>> dispatch_many(std::initializer_list<In> inputs, const CallOptions& options = {}) {
     return core_.submit_many(detail::to_array<In>(inputs), options);
   }
 
@@ -93,7 +95,7 @@ class Batcher {
   ///
   /// Cancellation: any type, through the handler's slot; completes with `errc::cancelled`.
   template <detail::TokenFor<Out> Token>
-  auto async_dispatch(In input, CallOptions options, Token&& token) {
+  auto async_dispatch(In input, const CallOptions& options, Token&& token) {
     return core_.async_one(std::move(input), options, std::forward<Token>(token));
   }
   template <detail::TokenFor<Out> Token>
@@ -104,7 +106,7 @@ class Batcher {
   /// Submits many items; any completion token. Completes once, with `void(std::exception_ptr, std::vector<Out>)`, for
   /// `Out = void` with `void(std::exception_ptr)`; otherwise like `async_dispatch` and `dispatch_many`.
   template <std::ranges::input_range Range, detail::TokenFor<detail::Many<Out>> Token>
-  auto async_dispatch_many(Range&& inputs, CallOptions options, Token&& token) {
+  auto async_dispatch_many(Range&& inputs, const CallOptions& options, Token&& token) {
     return core_.async_many(detail::to_array<In>(std::forward<Range>(inputs)), options, std::forward<Token>(token));
   }
   template <std::ranges::input_range Range, detail::TokenFor<detail::Many<Out>> Token>

@@ -41,9 +41,13 @@ struct OnFailure {
   struct Isolate {};
   static constexpr FailBatch fail_batch{};  ///< everybody in the batch hears the error
   static constexpr Isolate isolate{};       ///< the batch is run again in halves, until the poisoned items stand alone
+
+  constexpr OnFailure(FailBatch) noexcept : isolates(false) {}  // NOLINT(google-explicit-constructor)
+  constexpr OnFailure(Isolate) noexcept : isolates(true) {}     // NOLINT(google-explicit-constructor)
+  bool isolates;
 };
 
-/// Either of the two.
+/// Either of the two, as a batcher of `In` takes it.
 template <class In>
 class FailurePolicy {
  public:
@@ -55,6 +59,8 @@ class FailurePolicy {
         "batching: OnFailure::isolate runs the batch function again on copies of the inputs, but In cannot be "
         "copied");
   }
+  /// Where it is known only at run time, a batcher whose `In` cannot be copied refuses it in its constructor.
+  constexpr FailurePolicy(OnFailure either) noexcept : isolates_(either.isolates) {}  // NOLINT
   [[nodiscard]] constexpr bool isolates() const noexcept { return isolates_; }
   bool operator==(const FailurePolicy&) const = default;
 
@@ -112,14 +118,7 @@ struct BasicOptions {
                                 .max_wait = max_wait,
                                 .max_runs = max_runs,
                                 .batch_deadline = batch_deadline};
-    if (on_failure.isolates()) {
-      if constexpr (std::copy_constructible<Other>) {
-        options.on_failure = OnFailure::isolate;
-      } else {
-        throw std::invalid_argument(
-            "batching::Options::on_failure must be fail_batch where In cannot be copied, but is isolate");
-      }
-    }
+    if (on_failure.isolates()) options.on_failure = OnFailure(OnFailure::isolate);
     return options;
   }
 };

@@ -228,7 +228,7 @@ struct BatcherCore {
                   "constructible Out for the error case; use dispatch instead");
     return net::async_initiate<Token, Signature<Out>>(
         []<class Handler>(Handler&& handler, Engine<Clock>* to, const BasicOptions<In>* options, In item,
-                          CallOptions with) {
+                          const CallOptions& with) {
           using CallOf = OneCall<In, Out, HandlerAnswer<Out, std::decay_t<Handler>>>;
           launch_async<CallOf>(std::decay_t<Handler>(std::forward<Handler>(handler)), std::move(item), 1, *to, *options,
                                with);
@@ -240,7 +240,7 @@ struct BatcherCore {
     (void)checked_size(inputs);
     return net::async_initiate<Token, Signature<Outs>>(
         []<class Handler>(Handler&& handler, Engine<Clock>* to, const BasicOptions<In>* options, Array<In> items,
-                          CallOptions with) {
+                          const CallOptions& with) {
           using CallOf = ManyCall<In, Out, HandlerAnswer<Outs, std::decay_t<Handler>>>;
           const std::size_t size = items.size();
           launch_async<CallOf>(std::decay_t<Handler>(std::forward<Handler>(handler)), std::move(items), size, *to,
@@ -310,6 +310,9 @@ struct BatcherCore {
       if (options.on_failure.isolates()) {
         function = std::make_unique<IsolatingFunction<In, Out>>(std::move(function), options.max_runs);
       }
+    } else if (options.on_failure.isolates()) {
+      throw std::invalid_argument(
+          "batching::Options::on_failure must be fail_batch where In cannot be copied, but is isolate");
     }
     return std::make_shared<BatchWorkshop<In, Out>>(std::move(function), options);
   }

@@ -84,7 +84,7 @@ class Row final : public Deadline {
     }
     level.last = &call;
     items_ += call.left();
-    size_ += size_of(call);
+    if (rules_.weighted) weight_ += static_cast<Part&>(call).weight;
   }
 
   /// What still waits of this call leaves; returns how many items that were.
@@ -92,7 +92,7 @@ class Row final : public Deadline {
     const std::uint32_t items = call.left();
     if (items == 0) return 0;
     items_ -= items;
-    size_ -= size_of(call);
+    if (rules_.weighted) weight_ -= static_cast<Part&>(call).weight;
     call.taken = call.size;
     // The window stays closed for those before it, if there are any.
     if (call.sealed && call.before() != nullptr && !call.before()->sealed) call.before()->sealed = call.sealed;
@@ -137,7 +137,7 @@ class Row final : public Deadline {
       }
     }
     items_ -= departure.items;
-    size_ -= departure.weight;
+    if (rules_.weighted) weight_ -= departure.weight;
     for (Level& level : levels_) level.passed = std::exchange(level.served, false) ? 0 : level.passed + 1;
     forget_empty();
     departure.reason = departure.weight == rules_.batch_size ? CloseReason::size
@@ -151,7 +151,7 @@ class Row final : public Deadline {
   [[nodiscard]] std::size_t items() const noexcept { return items_; }
   /// Do fewer wait than should leave by `batch_timeout`?
   [[nodiscard]] bool lacks_company() const noexcept {
-    return size_ < rules_.min_batch_size && rules_.min_batch_size > 1;  // an item may weigh nothing
+    return size() < rules_.min_batch_size && rules_.min_batch_size > 1;  // an item may weigh nothing
   }
   /// Whoever arrived first, of the lowest priority if that is not clear; somebody has to wait.
   [[nodiscard]] Waiting& oldest() const noexcept {
@@ -165,7 +165,7 @@ class Row final : public Deadline {
   /// When the first window may leave, partitions aside: `at_once`, at some time, or `never`.
   [[nodiscard]] Time due() const noexcept {
     if (items_ == 0) return never;
-    if (size_ >= rules_.batch_size || closed_.first != nullptr) return at_once;
+    if (size() >= rules_.batch_size || closed_.first != nullptr) return at_once;
     const std::chrono::nanoseconds patience = lacks_company() ? rules_.max_wait : rules_.batch_timeout;
     return patience.count() == 0 ? at_once : later(oldest().arrived, patience);
   }
@@ -181,10 +181,8 @@ class Row final : public Deadline {
   };
   using Levels = std::vector<Level, RecyclingAllocator<Level>>;
 
-  /// What it takes of a window's `batch_size`.
-  [[nodiscard]] std::size_t size_of(const Waiting& call) const noexcept {
-    return rules_.weighted ? static_cast<const Part&>(call).weight : call.left();
-  }
+  /// What `batch_size` bounds.
+  [[nodiscard]] std::size_t size() const noexcept { return rules_.weighted ? weight_ : items_; }
 
   Level& level_of(std::int32_t priority) {
     if (levels_.front().priority == priority) [[likely]]
@@ -312,7 +310,7 @@ class Row final : public Deadline {
   const WindowRules& rules_;
   Levels levels_ = Levels(1);  // the highest first
   std::size_t items_ = 0;
-  std::size_t size_ = 0;
+  std::size_t weight_ = 0;  // where items have one
   bool odd_ = false;
   Level closed_;  // windows that were closed by hand, each up to its seal; they leave before all others
 };

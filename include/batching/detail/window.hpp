@@ -40,7 +40,6 @@ class Window {
 
   /// A call joins its row, behind all of its priority.
   void submit(Waiting& call) {
-    waiting_ += call.left();
     if (in_parts_) [[unlikely]] {
       submit_part(static_cast<Part&>(call));
     } else {
@@ -55,7 +54,7 @@ class Window {
     if (in_parts_) forget(static_cast<Part&>(call));
     Row& row = keyed_ ? *static_cast<Part&>(call).row : only_;
     const std::uint32_t items = row.withdraw(call);
-    waiting_ -= items;
+    if (in_parts_) waiting_ -= items;
     if (keyed_) sort(row);
     return items;
   }
@@ -88,10 +87,10 @@ class Window {
     if (!ready(now)) return std::nullopt;
     Row& row = keyed_ ? first_to_leave(now) : only_;
     Departure departure = row.take(batch);
-    waiting_ -= departure.items;
     departure.partition = free_.back();
     free_.pop_back();
     if (in_parts_) {
+      waiting_ -= departure.items;
       for (const Slice& slice : batch) {
         if (slice.call->left() == 0) forget(static_cast<Part&>(*slice.call));
       }
@@ -105,16 +104,20 @@ class Window {
   }
 
   /// Items that wait.
-  [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
+  [[nodiscard]] std::size_t waiting() const noexcept { return in_parts_ ? waiting_ : only_.items(); }
   /// Do calls wait in parts?
   [[nodiscard]] bool in_parts() const noexcept { return in_parts_; }
   /// Keys of which somebody waits.
   [[nodiscard]] std::size_t keys() const noexcept { return rows_.size(); }
   /// Items that the window at the end of the row lacks; all of its room if the next item opens one. (Of no use in
   /// parts.)
-  [[nodiscard]] std::size_t lacking_behind() const noexcept { return rules_.batch_size - waiting_ % rules_.batch_size; }
+  [[nodiscard]] std::size_t lacking_behind() const noexcept {
+    return rules_.batch_size - waiting() % rules_.batch_size;
+  }
   /// Is it enough to be woken when the window is full? Else whoever comes has to be looked at.
-  [[nodiscard]] bool fills_by_count() const noexcept { return !in_parts_ && waiting_ > 0 && !only_.lacks_company(); }
+  [[nodiscard]] bool fills_by_count() const noexcept {
+    return !in_parts_ && only_.items() > 0 && !only_.lacks_company();
+  }
   /// Batches that run.
   [[nodiscard]] std::size_t running() const noexcept { return partitions_ - free_.size(); }
   /// Is every partition taken?
@@ -151,6 +154,7 @@ class Window {
   }
 
   [[gnu::cold]] void submit_part(Part& part) {
+    waiting_ += part.left();
     remember(part);
     if (!keyed_) return only_.submit(part);
     Row& row = row_for(part);
@@ -221,8 +225,8 @@ class Window {
   const bool in_parts_;
   const std::size_t partitions_;
   std::vector<std::size_t> free_;  // partitions, the one used last at the back
-  std::size_t waiting_ = 0;
-  Row only_;  // without keys
+  std::size_t waiting_ = 0;        // in parts
+  Row only_;                       // without keys
   Rows rows_;
   Deadlines ready_;  // rows that can leave, by when they were served
   Deadlines due_;    // rows whose time will come
