@@ -126,6 +126,15 @@ TEST_CASE("an item above batch_size is refused at the door with a sentence, and 
   audit(bench.batcher);
 }
 
+TEST_CASE("an item that weighs nothing leaves by time, also where one more would fill the batch") {
+  Workbench bench(by_weight(1));
+  auto nothing = bench.batcher.dispatch(0);
+  bench.pass(9ms);
+  CHECK(bench.batches.empty());
+  bench.pass(1ms);
+  CHECK(bench.batches == Batches{{0}});
+}
+
 TEST_CASE("a call of many items is split by weight and keeps its order") {
   Workbench bench(by_weight(10));
   auto many = bench.batcher.dispatch_many({4, 4, 4, 1, 9, 1});

@@ -126,8 +126,9 @@ class Window {
   /// Does leaving depend on the time at all? If not, `arrived` may stay unset, and any `now` will do.
   [[nodiscard]] static bool timed(const Options& options) noexcept {
     const auto by_time = [](std::chrono::nanoseconds limit) { return limit.count() > 0 && limit != never; };
-    return options.batch_size > 1 && (by_time(options.batch_timeout) ||
-                                      (options.min_batch_size > 1 && by_time(options.max_wait.value_or(never))));
+    const bool waits = options.batch_size > 1 || options.weight.given;  // an item may weigh nothing
+    return waits && (by_time(options.batch_timeout) ||
+                     (options.min_batch_size > 1 && by_time(options.max_wait.value_or(never))));
   }
 
  private:
