@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <initializer_list>
 #include <iterator>
 #include <limits>
 #include <map>
@@ -65,6 +66,15 @@ struct Story {
   CloseReason reason{};
   std::size_t partition = 0;
 };
+
+/// These leave at this time, one after the other; each gives its partition back.
+template <class AnyStory>
+void check_batches(AnyStory& story, Time now, std::initializer_list<const char*> batches) {
+  for (const char* expected : batches) {
+    CHECK(story.next(now) == expected);
+    story.window.release(story.partition);
+  }
+}
 
 }  // namespace
 
@@ -577,10 +587,7 @@ TEST_CASE("who came before a flush leaves before whoever came after it, whatever
   s.submit(1, 0ms, 7);
   s.window.flush();
   s.submit(1, 0ms, 9);
-  for (const char* expected : {"b0 a0", "c0", "d0"}) {
-    CHECK(s.next(10ms) == expected);
-    s.window.release(s.partition);
-  }
+  check_batches(s, 10ms, {"b0 a0", "c0", "d0"});
 }
 
 TEST_CASE("nobody starves: after 64 batches of higher priorities the next begins with the lower one") {
@@ -606,15 +613,9 @@ TEST_CASE("a large call leaves half of each batch to those behind it, and takes 
   s.submit(1, 0ms);
   s.submit(50, 0ms);  // large as well: behind the first
   s.submit(3, 0ms);
-  for (const char* expected : {"a0 a1 b0 d0", "a2 a3 d1 d2"}) {
-    CHECK(s.next(0ms) == expected);
-    s.window.release(s.partition);
-  }
+  check_batches(s, 0ms, {"a0 a1 b0 d0", "a2 a3 d1 d2"});
   s.submit(1, 0ms);
-  for (const char* expected : {"a4 a5 a6 e0", "a7 a8 c0 c1"}) {
-    CHECK(s.next(0ms) == expected);
-    s.window.release(s.partition);
-  }
+  check_batches(s, 0ms, {"a4 a5 a6 e0", "a7 a8 c0 c1"});
 }
 
 TEST_CASE("with one item per batch, a large call and those behind it take turns") {
@@ -622,10 +623,7 @@ TEST_CASE("with one item per batch, a large call and those behind it take turns"
   s.submit(9, 0ms);
   s.submit(1, 0ms);
   s.submit(1, 0ms);
-  for (const char* expected : {"a0", "b0", "a1", "c0", "a2", "a3"}) {
-    CHECK(s.next(0ms) == expected);
-    s.window.release(s.partition);
-  }
+  check_batches(s, 0ms, {"a0", "b0", "a1", "c0", "a2", "a3"});
 }
 
 TEST_CASE("a call of less than four batches is not large, and nobody overtakes in a window that was flushed") {

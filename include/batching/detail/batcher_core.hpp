@@ -126,10 +126,10 @@ void launch(Call& call, Engine<Clock>& engine, const BasicOptions<In>& options, 
     }
   }
   const auto verdict = engine.submit(call, call_options.timeout, may_block);
-  if (verdict == Verdict::accepted) return;
-  if (engine.in_parts()) Part::destroy(call);
+  if (verdict != Verdict::accepted && engine.in_parts()) Part::destroy(call);
   switch (verdict) {
     case Verdict::accepted:
+      return;
     case Verdict::closed:
       return answer_at_the_door(call, engine, std::make_exception_ptr(Error(errc::closed)));
     case Verdict::full: {

@@ -239,24 +239,4 @@ class HandlerHolder {
   [[no_unique_address]] std::conditional_t<always_home, AtHome, Anywhere> where_;
 };
 
-/// Builds a self-owning object in memory of the given allocator.
-template <class Object, class Allocator, class... Args>
-[[nodiscard]] Object* create(const Allocator& allocator, Args&&... args) {
-  typename std::allocator_traits<Allocator>::template rebind_alloc<Object> memory(allocator);
-  Object* object = memory.allocate(1);
-  try {
-    return ::new (static_cast<void*>(object)) Object(std::forward<Args>(args)...);
-  } catch (...) {
-    memory.deallocate(object, 1);
-    throw;
-  }
-}
-
-template <class Object, class Allocator>
-void destroy(Object* object, const Allocator& allocator) noexcept {
-  typename std::allocator_traits<Allocator>::template rebind_alloc<Object> memory(allocator);
-  object->~Object();
-  memory.deallocate(object, 1);
-}
-
 }  // namespace batching::detail

@@ -46,7 +46,7 @@ class Engine final : public Core {
       : Core(std::move(executor), pool),
         owns_pool_(pool != nullptr),
         timed_(Window::timed(options)),
-        in_parts_(options.weight.given || options.key.given),
+        in_parts_(Window::in_parts(options)),
         stamps_all_((timed_ && options.key.given) || options.overflow == Overflow::drop_oldest),
         intake_(options.batch_size),
         dispatcher_(*this, std::move(workshop), options),

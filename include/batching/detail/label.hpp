@@ -41,25 +41,16 @@ class LabelOf final : public Label {
  public:
   static Ptr make(Key&& key) {
     const std::size_t hash = std::hash<Key>()(key);
-    RecyclingAllocator<LabelOf> memory;
-    LabelOf* label = memory.allocate(1);
-    try {
-      return Ptr(::new (static_cast<void*>(label)) LabelOf(std::move(key), hash));
-    } catch (...) {
-      memory.deallocate(label, 1);
-      throw;
-    }
+    return Ptr(create<LabelOf>(RecyclingAllocator<void>(), std::move(key), hash));
   }
+  LabelOf(Key&& key, std::size_t hash) : Label(hash), key_(std::move(key)) {}
+
   [[nodiscard]] bool equals(const Label& other) const noexcept override {
     return hash() == other.hash() && key_ == static_cast<const LabelOf&>(other).key_;
   }
 
  private:
-  LabelOf(Key&& key, std::size_t hash) : Label(hash), key_(std::move(key)) {}
-  void destroy() noexcept override {
-    this->~LabelOf();
-    RecyclingAllocator<LabelOf>().deallocate(this, 1);
-  }
+  void destroy() noexcept override { detail::destroy(this, RecyclingAllocator<void>()); }
 
   const Key key_;
 };

@@ -31,7 +31,7 @@ class Window {
   explicit Window(const Options& options)
       : rules_(options),
         keyed_(options.key.given),
-        in_parts_(keyed_ || rules_.weighted),
+        in_parts_(in_parts(options)),
         partitions_(options.partitions),
         only_(rules_) {
     free_.reserve(partitions_);
@@ -107,6 +107,9 @@ class Window {
   [[nodiscard]] std::size_t waiting() const noexcept { return in_parts_ ? waiting_ : only_.items(); }
   /// Do calls wait in parts?
   [[nodiscard]] bool in_parts() const noexcept { return in_parts_; }
+  [[nodiscard]] static bool in_parts(const Options& options) noexcept {
+    return options.key.given || options.weight.given;
+  }
   /// Keys of which somebody waits.
   [[nodiscard]] std::size_t keys() const noexcept { return rows_.size(); }
   /// Items that the window at the end of the row lacks; all of its room if the next item opens one. (Of no use in
