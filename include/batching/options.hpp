@@ -1,7 +1,8 @@
-// Options: how a batcher forms its batches, and why a window closed.
+// Options: how a batcher forms its batches.
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/close_reason.hpp>
 #include <batching/detail/label.hpp>
 
 #include <chrono>
@@ -16,16 +17,6 @@
 #include <type_traits>
 
 namespace batching {
-
-/// Why a window closed and its batch left.
-enum class CloseReason : std::uint8_t {
-  size,     ///< it reached `batch_size`
-  weight,   ///< the next item would not have fitted
-  timeout,  ///< its first item had waited `batch_timeout`
-  idle,     ///< `batch_timeout` is 0 and a partition was free
-  flush,    ///< `flush()`
-  close,    ///< `close()`
-};
 
 /// What happens to a call for which there is no room.
 enum class Overflow : std::uint8_t {
