@@ -251,4 +251,90 @@ TEMPLATE_TEST_CASE("under load from many threads, stats never say nonsense and a
   audit(batcher);
 }
 
+TEST_CASE("stats know how long items waited and batches ran") {
+  Workbench bench({.batch_size = 4, .batch_timeout = 50ms}, Answers::when_told);
+  const auto about = [](std::chrono::nanoseconds time, std::chrono::nanoseconds expected) {
+    return time > expected - expected / 20 && time < expected + expected / 20;
+  };
+  auto one = bench.batcher.dispatch(1);
+  bench.pass(10ms);
+  auto two = bench.batcher.dispatch(2);
+  bench.pass(40ms);  // both leave
+  ManualClock::advance(8ms);
+  bench.finish(0);
+  auto four = bench.batcher.dispatch_many({1, 2, 3, 4});
+  bench.poll();
+  ManualClock::advance(1ms);
+  bench.finish(1);
+  const Stats stats = bench.batcher.stats();
+  CHECK(stats.queue_wait.count() == 6);
+  CHECK(stats.queue_wait.quantile(0.5) < 1us);
+  CHECK(about(stats.queue_wait.quantile(5.0 / 6), 40ms));
+  CHECK(about(stats.queue_wait.quantile(1), 50ms));
+  CHECK(stats.run_time.count() == 2);
+  CHECK(about(stats.run_time.quantile(0.5), 1ms));
+  CHECK(about(stats.run_time.quantile(1), 8ms));
+  CHECK(stats.batch_size == 4);
+  CHECK(stats.batch_timeout == 50ms);
+}
+
+TEST_CASE("utilization counts what runs, also what still does") {
+  Workbench bench({.batch_size = 1, .partitions = 2}, Answers::when_told);
+  ManualClock::advance(10ms);
+  auto one = bench.batcher.dispatch(1);
+  bench.poll();
+  ManualClock::advance(10ms);
+  CHECK(bench.batcher.stats().elapsed == 20ms);
+  CHECK(bench.batcher.stats().busy == 10ms);
+  CHECK(bench.batcher.stats().utilization() == 0.25);
+  auto other = bench.batcher.dispatch(2);
+  bench.poll();
+  ManualClock::advance(10ms);
+  CHECK(bench.batcher.stats().busy == 30ms);
+  CHECK(bench.batcher.stats().utilization() == 0.5);
+  bench.finish_all();
+  ManualClock::advance(30ms);
+  CHECK(bench.batcher.stats().busy == 30ms);
+  CHECK(bench.batcher.stats().utilization() == 0.25);
+}
+
+TEST_CASE("two snapshots tell what happened between them") {
+  Workbench bench({.batch_size = 2, .batch_timeout = 0ns}, Answers::when_told);
+  auto first = bench.batcher.dispatch_many({1, 2});
+  bench.poll();
+  ManualClock::advance(100ms);
+  bench.finish(0);
+  const Stats before = bench.batcher.stats();
+  auto more = bench.batcher.dispatch_many({1, 2, 3, 4});
+  bench.poll();
+  ManualClock::advance(50ms);
+  bench.finish(1);
+  bench.finish(2);
+  ManualClock::advance(450ms);
+  const Stats change = bench.batcher.stats().since(before);
+  CHECK(change.accepted == 4);
+  CHECK(change.completed == 4);
+  CHECK(change.batches == 2);
+  CHECK(change.closed_by.size == 2);
+  CHECK(change.elapsed == 500ms);
+  CHECK(change.items_per_second() == 8.0);
+  CHECK(change.utilization() == 0.1);
+  CHECK(change.run_time.count() == 2);
+  CHECK(change.run_time.quantile(1) < 60ms);
+  CHECK(change.queue_wait.count() == 4);
+  CHECK(before.since(before).items_per_second() == 0.0);
+}
+
+TEST_CASE("what batching saves is known in runs, and in whatever a run costs") {
+  Workbench bench({.batch_size = 4, .batch_timeout = 0ns});
+  auto many = bench.batcher.dispatch_many(from_to(1, 10));
+  bench.poll();
+  const Stats stats = bench.batcher.stats();
+  CHECK(stats.batches == 3);
+  CHECK(stats.saved_runs() == 7);
+  CHECK(stats.saved(0.5) == 3.5);
+  CHECK(stats.saved(2ms) == 14ms);
+  CHECK(Stats().saved_runs() == 0);
+}
+
 }  // namespace

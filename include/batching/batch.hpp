@@ -3,7 +3,7 @@
 #pragma once
 
 #include <batching/batch_info.hpp>
-#include <batching/detail/running.hpp>
+#include <batching/detail/batch_state.hpp>
 #include <batching/error.hpp>
 #include <batching/result.hpp>
 
@@ -82,7 +82,7 @@ class Batch {
   }
   /// Item `index` is done.
   void set_value(std::size_t index) requires std::is_void_v<Out> {
-    answer_one("set_value", index, [](detail::Call& call, std::size_t at, detail::Delivery& delivery) {
+    answer_one("set_value", index, [this](detail::Call& call, std::size_t at, detail::Delivery& delivery) {
       put(call, at, delivery, detail::Nothing());
     });
   }
@@ -90,7 +90,7 @@ class Batch {
   void set_error(std::size_t index, std::exception_ptr error) {
     error = never_null(std::move(error));
     answer_one("set_error", index, [&](detail::Call& call, std::size_t, detail::Delivery& delivery) {
-      call.fail(error, 1, detail::Answered::failed, delivery);
+      state_->fail(call, error, 1, delivery);
     });
   }
 
@@ -113,7 +113,7 @@ class Batch {
   }
   /// All items are done.
   void complete() requires std::is_void_v<Out> {
-    answer_rest([](std::size_t, detail::Call& call, std::size_t at, detail::Delivery& delivery) {
+    answer_rest([this](std::size_t, detail::Call& call, std::size_t at, detail::Delivery& delivery) {
       put(call, at, delivery, detail::Nothing());
     });
   }
@@ -122,18 +122,18 @@ class Batch {
     error = never_null(std::move(error));
     state_->fail_as_a_whole();
     answer_rest([&](std::size_t, detail::Call& call, std::size_t, detail::Delivery& delivery) {
-      call.fail(error, 1, detail::Answered::failed, delivery);
+      state_->fail(call, error, 1, delivery);
     });
   }
 
  private:
   template <class Value>
-  static void put(detail::Call& call, std::size_t at, detail::Delivery& delivery, Value&& value) {
+  void put(detail::Call& call, std::size_t at, detail::Delivery& delivery, Value&& value) const {
     try {
       detail::Stored<Out> output(std::forward<Value>(value));
       call.values(at, &output, 1, delivery);
     } catch (...) {
-      call.fail(std::current_exception(), 1, detail::Answered::failed, delivery);
+      state_->fail(call, std::current_exception(), 1, delivery);
     }
   }
   std::exception_ptr never_null(std::exception_ptr error) const {

@@ -62,9 +62,9 @@ void complete_with(BatchState<In, Out>& batch, R&& range) {
         }
         auto error = result.error();
         if (!error) error = std::make_exception_ptr(Error(errc::dropped));
-        call.fail(error, 1, Answered::failed, delivery);
+        batch.fail(call, error, 1, delivery);
       } catch (...) {
-        call.fail(std::current_exception(), 1, Answered::failed, delivery);
+        batch.fail(call, std::current_exception(), 1, delivery);
       }
     });
   } else if constexpr (std::ranges::contiguous_range<R> && std::same_as<Element, Value> &&

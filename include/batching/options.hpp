@@ -4,6 +4,7 @@
 
 #include <batching/close_reason.hpp>
 #include <batching/detail/label.hpp>
+#include <batching/observer.hpp>
 
 #include <chrono>
 #include <concepts>
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -97,6 +99,8 @@ struct BasicOptions {
   /// function. The partition is taken until the function has returned all the same. Without a value: as long as it
   /// likes.
   std::optional<std::chrono::nanoseconds> batch_deadline = std::nullopt;
+  /// Is told of every batch. Then each submission reads the clock.
+  std::shared_ptr<Observer> observer = nullptr;
 
   template <class Other>
   requires(std::is_void_v<In> && !std::is_void_v<Other>) operator BasicOptions<Other>() const {  // NOLINT
@@ -108,7 +112,8 @@ struct BasicOptions {
                                 .min_batch_size = min_batch_size,
                                 .max_wait = max_wait,
                                 .max_runs = max_runs,
-                                .batch_deadline = batch_deadline};
+                                .batch_deadline = batch_deadline,
+                                .observer = observer};
     if (on_failure.isolates()) options.on_failure = OnFailure(OnFailure::isolate);
     return options;
   }
@@ -131,7 +136,8 @@ template <class In>
           .min_batch_size = options.min_batch_size,
           .max_wait = options.max_wait,
           .max_runs = options.max_runs,
-          .batch_deadline = options.batch_deadline};
+          .batch_deadline = options.batch_deadline,
+          .observer = options.observer};
 }
 
 inline void check(const Options& options) {

@@ -4,12 +4,11 @@
 
 #include <batching/detail/asio.hpp>
 #include <batching/detail/completion.hpp>
+#include <batching/detail/counters.hpp>
 #include <batching/detail/intake.hpp>
 #include <batching/error.hpp>
 
-#include <array>
 #include <atomic>
-#include <cstdint>
 #include <memory>
 #include <utility>
 
@@ -17,27 +16,6 @@ namespace batching::detail {
 
 struct Withdrawal;
 class Running;
-
-/// Counters that every stage writes; see `Stats`.
-struct Counters {
-  using Count = std::atomic<std::uint64_t>;
-
-  Count accepted = 0;               // items whose submission the strand has read
-  std::array<Count, 5> answered{};  // by `Answered`
-  Count left = 0;                   // items that wait no more
-  Count at_door = 0;                // items among the accepted that wait for room
-  Count batches = 0;
-  Count batched = 0;
-  Count running = 0;
-  Count reruns = 0;
-  std::array<Count, 6> closed_by{};  // by `CloseReason`
-
-  /// For counters that only one thread at a time writes.
-  [[gnu::always_inline]] static void add(Count& count, std::uint64_t by) noexcept {
-    count.store(count.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
-  }
-  static void subtract(Count& count, std::uint64_t by) noexcept { add(count, -by); }
-};
 
 /// Who is told how a batch goes: its batcher, or a larger batch of which it is a part. Any thread.
 class Owner {

@@ -4,6 +4,7 @@
 
 #include <batching/detail/completion.hpp>
 #include <batching/detail/core.hpp>
+#include <batching/detail/counters.hpp>
 #include <batching/detail/parking.hpp>
 
 #include <cstddef>
@@ -14,9 +15,6 @@
 namespace batching::detail {
 
 class Call;
-
-/// How a call was answered, for the counters.
-enum class Answered : std::uint8_t { completed, failed, cancelled, timed_out, rejected };
 
 /// Collects the calls that one thread has answered. `commit` makes the answers visible, all counted before the first;
 /// what that has to wake or call waits for `hand_over`, so that no user code runs and nobody is woken in between.

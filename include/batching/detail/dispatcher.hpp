@@ -7,11 +7,14 @@
 #include <batching/detail/core.hpp>
 #include <batching/detail/deadlines.hpp>
 #include <batching/detail/delivery.hpp>
+#include <batching/detail/report.hpp>
 #include <batching/detail/running.hpp>
+#include <batching/detail/timings.hpp>
 #include <batching/detail/waiting.hpp>
 #include <batching/detail/window.hpp>
 #include <batching/error.hpp>
 #include <batching/options.hpp>
+#include <batching/stats.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -44,7 +47,8 @@ class Dispatcher {
         workshop_(std::move(workshop)),
         admission_(options, core.counters().left),
         window_(options),
-        batch_deadline_(options.batch_deadline) {}
+        batch_deadline_(options.batch_deadline),
+        observed_(options.observer != nullptr) {}
 
   [[nodiscard]] Admission& admission() noexcept { return admission_; }
   [[nodiscard]] const Admission& admission() const noexcept { return admission_; }
@@ -76,6 +80,14 @@ class Dispatcher {
     if (running.by_user()) ++kept_by_users_;
   }
   void finish(Running& running, Delivery& delivery);
+  /// What the strand alone knows of.
+  void measure(Time now, Stats& stats) {
+    timings_.count(now, window_.running());
+    timings_.write(stats);
+    stats.partitions = window_.partitions();
+    stats.batch_size = window_.rules().batch_size;
+    stats.batch_timeout = window_.rules().batch_timeout;
+  }
   /// The delivery has been committed.
   void committed(Delivery& delivery) noexcept { letters_ += delivery.take_withdrawn(); }
 
@@ -94,6 +106,8 @@ class Dispatcher {
   void leave_row(Call& call, Delivery& delivery);
   std::uint32_t withdraw_all(Call& call);
   void put_together(std::vector<Slice>& slices) const;
+  void time(const std::vector<Slice>& slices, Time now);
+  void observe(Running& running, const Departure& departure);
   void expect(Call& call);
   void turn_away(Applicant& applicant, Delivery& delivery);
   void let_go(Applicant& applicant, Delivery& delivery);
@@ -109,6 +123,8 @@ class Dispatcher {
   Deadlines deadlines_;
   const std::optional<std::chrono::nanoseconds> batch_deadline_;
   Deadlines batch_deadlines_;
+  const bool observed_;
+  Timings timings_;
   std::vector<std::unique_ptr<Running>> idle_;  // to be used again
   std::int64_t letters_ = 0;  // withdrawn calls that had their turn, less the letters about them that were read
   std::size_t kept_ = 0;
@@ -282,10 +298,14 @@ inline Running* Dispatcher::start(Time now) {
   if (idle_.empty()) idle_.push_back(workshop_->make());
   Running& running = *idle_.back().release();
   idle_.pop_back();
+  timings_.count(now, window_.running());
   const auto departure = *window_.next(now, running.slices);
+  running.started = now;
+  time(running.slices, now);
   running.info = {++batches_, departure.partition, departure.items, departure.reason, std::nullopt};
   running.start(core_);
   if (window_.in_parts()) put_together(running.slices);
+  if (observed_) observe(running, departure);
   if (batch_deadline_) {
     running.deadline = later(now, *batch_deadline_);
     running.info.deadline = std::chrono::steady_clock::time_point(running.deadline);
@@ -308,6 +328,27 @@ inline Running* Dispatcher::start(Time now) {
   return &running;
 }
 
+/// How long its items have waited. Neighbours often came together.
+inline void Dispatcher::time(const std::vector<Slice>& slices, Time now) {
+  Time arrived = slices.front().call->arrived;
+  std::uint32_t items = 0;
+  for (const Slice& slice : slices) {
+    if (slice.call->arrived != arrived) {
+      timings_.waited(now - arrived, std::exchange(items, 0));
+      arrived = slice.call->arrived;
+    }
+    items += slice.count;
+  }
+  timings_.waited(now - arrived, items);
+}
+
+inline void Dispatcher::observe(Running& running, const Departure& departure) {
+  if (!running.report) running.report = std::make_unique<Report>();
+  running.report->begin(running.started);
+  for (const Slice& slice : running.slices) running.report->add(slice.call, slice.call->arrived, slice.count);
+  running.report->end(running.info, departure.weight, window_.waiting());
+}
+
 /// From parts to slices of whole calls.
 inline void Dispatcher::put_together(std::vector<Slice>& slices) const {
   std::size_t count = 0;
@@ -327,6 +368,7 @@ inline void Dispatcher::put_together(std::vector<Slice>& slices) const {
 }
 
 inline void Dispatcher::finish(Running& running, Delivery& delivery) {
+  timings_.ran(running.started, running.ended, window_.running());
   window_.release(running.info.partition);
   batch_deadlines_.remove(running);
   core_.counters().running.fetch_sub(1);

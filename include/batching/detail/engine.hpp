@@ -45,9 +45,11 @@ class Engine final : public Core {
          const Options& options)
       : Core(std::move(executor), pool),
         owns_pool_(pool != nullptr),
-        timed_(Window::timed(options)),
         in_parts_(Window::in_parts(options)),
-        stamps_all_((timed_ && options.key.given) || options.overflow == Overflow::drop_oldest),
+        stamps_all_((Window::timed(options) && options.key.given) || options.overflow == Overflow::drop_oldest ||
+                    options.observer != nullptr || !std::is_same_v<Clock, std::chrono::steady_clock>),
+        observer_(options.observer),
+        made_(Alarm<Clock>::now()),
         intake_(options.batch_size),
         dispatcher_(*this, std::move(workshop), options),
         alarm_(this->executor()) {}
@@ -67,8 +69,7 @@ class Engine final : public Core {
   /// Takes the call in, or says why not. `may_block`: where there is no room, this thread may wait for it.
   [[nodiscard]] Verdict submit(Call& call, const std::optional<std::chrono::nanoseconds>& timeout, bool may_block) {
     const auto stamp = [&]() noexcept { call.arrived = Alarm<Clock>::now(); };
-    // A clock that is cheap to read, a test's most likely, is read every time.
-    if (timeout || stamps_all_ || (timed_ && !std::is_same_v<Clock, std::chrono::steady_clock>)) stamp();
+    if (timeout || stamps_all_) stamp();
     if (timeout) call.deadline = later(call.arrived, *timeout);
     Admission& admission = dispatcher_.admission();
     if (!admission.bounded() || admission.try_enter(call.size)) return push(call, timeout.has_value());
@@ -114,7 +115,10 @@ class Engine final : public Core {
 
   void withdraw(Withdrawal& letter) override { send(letter); }
   void keep(Running& running) override { send(static_cast<Kept&>(running)); }
-  void finish(Running& running) override { send(static_cast<Finished&>(running)); }
+  void finish(Running& running) override {
+    ended(running, Alarm<Clock>::now());
+    send(static_cast<Finished&>(running));
+  }
   void on_alarm(std::uint64_t number) {
     alarm_.rang(number);
     if (intake_.enter()) run(process(Role::runner));
@@ -147,7 +151,7 @@ class Engine final : public Core {
     const auto submitted = intake_.submit(
         mail, size, urgent,
         [&]() noexcept {
-          if (timed_ && call.arrived == Waiting::unknown) call.arrived = Alarm<Clock>::now();
+          if (call.arrived == Waiting::unknown) call.arrived = Alarm<Clock>::now();
         },
         [&]() noexcept {
           if (!alive) alive = self();
@@ -162,7 +166,7 @@ class Engine final : public Core {
   /// There is no room: the call waits for it, and this thread with it, if it may.
   Verdict come_to_door(Call& call, bool may_block) {
     if (may_block && Inside::any(this)) return Verdict::would_deadlock;
-    if (timed_ && call.arrived == Waiting::unknown) call.arrived = Alarm<Clock>::now();
+    if (call.arrived == Waiting::unknown) call.arrived = Alarm<Clock>::now();
     const auto alive = self();
     Word through = 0;
     auto* applicant = create<Applicant>(RecyclingAllocator<void>(), call, may_block ? &through : nullptr);
@@ -183,9 +187,10 @@ class Engine final : public Core {
     const auto alive = self();
     if (intake_.send(mail)) (void)process(Role::visitor);
   }
-  std::shared_ptr<Order> tell(Order::What what) {
+  std::shared_ptr<Order> tell(Order::What what, std::unique_ptr<Stats> stats = nullptr) {
     auto order = std::make_shared<Order>(what);
     order->itself = order;
+    order->stats = std::move(stats);
     send(*order);
     return order;
   }
@@ -197,13 +202,27 @@ class Engine final : public Core {
     constexpr auto moment = std::chrono::microseconds(50);
     if (batch == nullptr) return;
     const Inside inside(this);
-    const auto end = owns_pool_ ? steady_clock::time_point::max() : steady_clock::now() + moment;
+    const auto enough = owns_pool_ ? steady_clock::time_point::max() : steady_clock::now() + moment;
     do {
+      began(*batch);
       batch->run();
+      const Time end = Alarm<Clock>::now();
       batch->delivery().hand_over(*this, true);
-      if (!batch->returned() || !intake_.send(static_cast<Finished&>(*batch))) return;
-      batch = process(owns_pool_ || steady_clock::now() < end ? Role::runner : Role::passing);
+      if (!batch->returned()) return;
+      ended(*batch, end);
+      if (!intake_.send(static_cast<Finished&>(*batch))) return;
+      batch = process(owns_pool_ || steady_clock::now() < enough ? Role::runner : Role::passing);
     } while (batch != nullptr);
+  }
+
+  void began(Running& batch) noexcept {
+    if (!batch.report) return;
+    batch.report->tell_closed(*observer_);
+    batch.started = Alarm<Clock>::now();
+  }
+  void ended(Running& batch, Time now) noexcept {
+    batch.ended = now;
+    if (batch.report) batch.report->tell_finished(*observer_, batch.started, now);
   }
 
   // --- On the strand: one thread at a time. ---
@@ -211,13 +230,15 @@ class Engine final : public Core {
   [[nodiscard]] Running* process(Role role);
   void read(Mail& mail, Delivery& delivery);
   void obey(Order& order, Delivery& delivery);
+  void measure(Stats& stats);
   void settle(Delivery& delivery);
   [[nodiscard]] Intake::Until until(Time now) const noexcept;
 
   const bool owns_pool_;
-  const bool timed_;       // does the window look at the clock at all?
   const bool in_parts_;    // do calls wait in parts?
-  const bool stamps_all_;  // does it matter for everybody when exactly they came?
+  const bool stamps_all_;  // does it matter for everybody when exactly they came? Or is a clock cheap, a test's?
+  const std::shared_ptr<Observer> observer_;
+  const Time made_;
   std::shared_ptr<ContextWatch> watch_;
   Intake intake_;
   std::atomic<bool> summoned_ = false;  // a runner is on its way to take a batch
@@ -247,8 +268,8 @@ Running* Engine<Clock>::process(Role role) {
       mail = next;
     }
     const Window& window = dispatcher_.window();
-    const bool ask =
-        dispatcher_.next_deadline() != never || ((timed_ || dispatcher_.limits_batches()) && window.waiting() > 0);
+    dispatcher_.admit(delivery);
+    const bool ask = dispatcher_.next_deadline() != never || window.waiting() > 0;
     const Time now = ask ? Alarm<Clock>::now() : Time::zero();
     if (ask) dispatcher_.expire(now, delivery);
     dispatcher_.admit(delivery);
@@ -303,6 +324,7 @@ template <class Clock>
 void Engine<Clock>::obey(Order& order, Delivery& delivery) {
   switch (order.what) {
     case Order::What::read:
+      if (order.stats) measure(*order.stats);
       break;
     case Order::What::flush:
       dispatcher_.window().flush();
@@ -323,6 +345,13 @@ void Engine<Clock>::obey(Order& order, Delivery& delivery) {
   }
   delivery.commit(*this);  // before whoever gave the order goes on
   order.done(delivery);
+}
+
+template <class Clock>
+void Engine<Clock>::measure(Stats& stats) {
+  const Time now = Alarm<Clock>::now();
+  stats.elapsed = now - made_;
+  dispatcher_.measure(now, stats);
 }
 
 /// Shows the answers, tells those who wait for the end, and sees to what has to live on.
@@ -361,27 +390,11 @@ Intake::Until Engine<Clock>::until(Time now) const noexcept {
 
 template <class Clock>
 Stats Engine<Clock>::stats() {
-  const Counters& counts = counters();
-  const auto answered = [&](Answered how) { return counts.answered[static_cast<std::size_t>(how)].load(); };
-  const auto closed_by = [&](CloseReason reason) { return counts.closed_by[static_cast<std::size_t>(reason)].load(); };
-  Stats stats;
-  // Parts are read before their whole, so that none is larger. Callers may cancel what the strand has not read yet.
-  stats.completed = answered(Answered::completed);
-  stats.failed = answered(Answered::failed);
-  stats.cancelled = answered(Answered::cancelled);
-  stats.timed_out = answered(Answered::timed_out);
-  stats.rejected = answered(Answered::rejected);
-  tell(Order::What::read)->wait(on_strand());
-  const std::uint64_t left = counts.left.load();
-  stats.accepted = counts.accepted.load();
-  stats.batches = counts.batches.load();
-  stats.batched = counts.batched.load();
-  stats.reruns = counts.reruns.load();
-  const std::uint64_t elsewhere = left + counts.at_door.load();
-  stats.queued = stats.accepted - std::min(stats.accepted, elsewhere);
-  stats.running = counts.running.load();
-  stats.closed_by = {closed_by(CloseReason::size), closed_by(CloseReason::weight), closed_by(CloseReason::timeout),
-                     closed_by(CloseReason::idle), closed_by(CloseReason::flush),  closed_by(CloseReason::close)};
+  const auto answers = counters().read_answers();  // callers may cancel what the strand has not read yet
+  const auto order = tell(Order::What::read, std::make_unique<Stats>());
+  order->wait(on_strand());
+  Stats stats = order->is_done() ? std::move(*order->stats) : Stats();
+  counters().write(stats, answers);
   return stats;
 }
 

@@ -3,8 +3,8 @@
 #pragma once
 
 #include <batching/detail/answer.hpp>
+#include <batching/detail/batch_state.hpp>
 #include <batching/detail/core.hpp>
-#include <batching/detail/running.hpp>
 #include <batching/detail/this_thread.hpp>
 #include <batching/future.hpp>
 

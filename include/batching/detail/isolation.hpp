@@ -4,11 +4,11 @@
 
 #include <batching/batch.hpp>
 #include <batching/detail/asio.hpp>
+#include <batching/detail/batch_state.hpp>
 #include <batching/detail/call.hpp>
 #include <batching/detail/core.hpp>
 #include <batching/detail/delivery.hpp>
 #include <batching/detail/inside_executor.hpp>
-#include <batching/detail/running.hpp>
 #include <batching/error.hpp>
 
 #include <atomic>
@@ -66,11 +66,11 @@ class Isolation final : public Owner, public std::enable_shared_from_this<Isolat
     void values(std::size_t, void* outputs, std::size_t, Delivery& delivery) override {
       of_.answer(item, delivery, [&](Call& call, std::size_t at, Delivery& to) { call.values(at, outputs, 1, to); });
     }
-    void fail(const std::exception_ptr& error, std::size_t, Answered how, Delivery& delivery) override {
+    void fail(const std::exception_ptr& error, std::size_t, Answered, Delivery& delivery) override {
       if (of_.run_->failed_as_a_whole()) {
         failure = error;
       } else {
-        of_.answer(item, delivery, [&](Call& call, std::size_t, Delivery& to) { call.fail(error, 1, how, to); });
+        of_.answer(item, delivery, [&](Call& call, std::size_t, Delivery& to) { of_.whole_.fail(call, error, 1, to); });
       }
     }
     void forget(std::size_t, Delivery&) override {}

@@ -5,6 +5,7 @@
 #include <batching/detail/delivery.hpp>
 #include <batching/detail/intake.hpp>
 #include <batching/detail/parking.hpp>
+#include <batching/stats.hpp>
 
 #include <cstdint>
 #include <memory>
@@ -24,6 +25,7 @@ class Order final : public Mail {
   void wait(bool on_strand) noexcept {
     while (!on_strand && done_.load() == 0) park(done_, 0, no_limit);
   }
+  [[nodiscard]] bool is_done() const noexcept { return done_.load() != 0; }
   void done(Delivery& delivery) noexcept {
     const auto alive = std::move(itself);
     done_.store(1);
@@ -31,6 +33,8 @@ class Order final : public Mail {
   }
   /// Until then.
   std::shared_ptr<Order> itself;
+  /// For what only the strand can read, if it is asked to.
+  std::unique_ptr<Stats> stats;
 
  private:
   Word done_ = 0;

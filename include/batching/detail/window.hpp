@@ -121,6 +121,8 @@ class Window {
   [[nodiscard]] bool fills_by_count() const noexcept {
     return !in_parts_ && only_.items() > 0 && !only_.lacks_company();
   }
+  [[nodiscard]] const WindowRules& rules() const noexcept { return rules_; }
+  [[nodiscard]] std::size_t partitions() const noexcept { return partitions_; }
   /// Batches that run.
   [[nodiscard]] std::size_t running() const noexcept { return partitions_ - free_.size(); }
   /// Is every partition taken?

@@ -1,0 +1,115 @@
+// Report: what an observer is told of one batch.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/batch_info.hpp>
+#include <batching/detail/row.hpp>
+#include <batching/detail/time.hpp>
+#include <batching/observer.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <vector>
+
+namespace batching::detail {
+
+/// Filled by the strand when the batch leaves, and by whoever fails items of it; told off the strand.
+class Report {
+ public:
+  void begin(Time now) {
+    left_ = now;
+    calls_.clear();
+    callers_.clear();
+    deduplicated_ = 0;
+    failed_.store(0, std::memory_order_relaxed);
+    error_ = nullptr;
+  }
+  /// `items` of a caller's call, who may have more in it.
+  void add(const void* caller, Time arrived, std::size_t items) {
+    if (callers_.empty() || callers_.back() != caller) {
+      callers_.push_back(caller);
+      calls_.push_back({moment(arrived), left_ - arrived, 0});
+    }
+    calls_.back().items += items;
+  }
+  void deduplicated(std::size_t items) noexcept { deduplicated_ += items; }
+  void end(const BatchInfo& info, std::size_t weight, std::size_t queued) {
+    info_ = info;
+    weight_ = weight;
+    queued_ = queued;
+    std::sort(callers_.begin(), callers_.end());
+    different_ = static_cast<std::size_t>(std::unique(callers_.begin(), callers_.end()) - callers_.begin());
+  }
+
+  void fail(std::size_t items, const std::exception_ptr& error) noexcept {
+    if (failed_.fetch_add(items) == 0) error_ = error;
+  }
+
+  void tell_closed(Observer& observer) const noexcept {
+    tell([&] {
+      observer.window_closed({.batch = info_.id,
+                              .partition = info_.partition,
+                              .size = info_.size,
+                              .deduplicated = deduplicated_,
+                              .callers = different_,
+                              .weight = weight_,
+                              .reason = info_.closed_by,
+                              .time_open = longest_wait(),
+                              .left = moment(left_),
+                              .queued = queued_,
+                              .calls = calls_});
+    });
+  }
+  void tell_finished(Observer& observer, Time started, Time ended) noexcept {
+    tell([&] {
+      observer.batch_finished({.batch = info_.id,
+                               .partition = info_.partition,
+                               .size = info_.size,
+                               .deduplicated = deduplicated_,
+                               .callers = different_,
+                               .weight = weight_,
+                               .reason = info_.closed_by,
+                               .queue_time = longest_wait(),
+                               .run_time = ended - started,
+                               .started = moment(started),
+                               .failed = failed_.load(),
+                               .error = error_,
+                               .calls = calls_});
+    });
+    error_ = nullptr;
+  }
+
+ private:
+  static std::chrono::steady_clock::time_point moment(Time time) noexcept {
+    return std::chrono::steady_clock::time_point(time);
+  }
+  template <class F>
+  static void tell(F f) noexcept {
+    try {
+      f();
+    } catch (...) {  // NOLINT(bugprone-empty-catch): an observer changes nothing
+    }
+  }
+  [[nodiscard]] std::chrono::nanoseconds longest_wait() const noexcept {
+    std::chrono::nanoseconds longest(0);
+    for (const CallInBatch& call : calls_) longest = std::max(longest, call.queue_time);
+    return longest;
+  }
+
+  BatchInfo info_;
+  std::size_t weight_ = 0;
+  std::size_t queued_ = 0;
+  std::size_t deduplicated_ = 0;
+  std::size_t different_ = 0;
+  Time left_{};
+  std::vector<CallInBatch> calls_;
+  std::vector<const void*> callers_;
+  std::atomic<std::size_t> failed_ = 0;
+  std::exception_ptr error_;
+};
+
+}  // namespace batching::detail
