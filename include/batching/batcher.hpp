@@ -156,6 +156,10 @@ class Batcher {
   /// done; its function is told by `stop_requested`.
   void stop() { core_.engine->stop(); }
 
+  /// From now on, how alike two items have to be to share an answer, above 0 and at most 1. Throws
+  /// `std::invalid_argument`, or `std::logic_error` where `Options::dedup` has no threshold.
+  void set_dedup_threshold(double threshold) { core_.set_dedup_threshold(threshold); }
+
   [[nodiscard]] Stats stats() const { return core_.engine->stats(); }
   [[nodiscard]] executor_type get_executor() const { return core_.engine->executor(); }
 

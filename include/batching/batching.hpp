@@ -9,6 +9,7 @@
 #include <batching/batcher.hpp>
 #include <batching/call_options.hpp>
 #include <batching/close_reason.hpp>
+#include <batching/dedup.hpp>
 #include <batching/error.hpp>
 #include <batching/future.hpp>
 #include <batching/observer.hpp>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <batching/close_reason.hpp>
+#include <batching/dedup.hpp>
 #include <batching/detail/label.hpp>
 #include <batching/observer.hpp>
 
@@ -90,6 +91,10 @@ struct BasicOptions {
   std::size_t min_batch_size = 1;
   /// ... until its first item has waited so long, at least `batch_timeout`; without a value: not by time at all.
   std::optional<std::chrono::nanoseconds> max_wait = std::nullopt;
+  /// `dedup::exact`, `similar`, `embedding` or `hybrid`: of items that are equal, or much alike, and wait at the same
+  /// time, one runs, and all get its output, or its error. `batch_size` counts those that run, `max_queued` all.
+  /// Nothing is remembered once they have left. Needs a copyable `Out`.
+  typename detail::DedupFor<In>::type dedup = {};
   /// What becomes of a batch whose function fails ...
   FailurePolicy<In> on_failure = OnFailure::fail_batch;
   /// ... and with `OnFailure::isolate` how many times, at least 1, the function may be called for one batch. Whoever
@@ -135,6 +140,7 @@ template <class In>
           .key = {static_cast<bool>(options.key)},
           .min_batch_size = options.min_batch_size,
           .max_wait = options.max_wait,
+          .dedup = options.dedup.rules(),
           .max_runs = options.max_runs,
           .batch_deadline = options.batch_deadline,
           .observer = options.observer};

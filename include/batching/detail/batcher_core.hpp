@@ -12,6 +12,7 @@
 #include <batching/detail/inline_run.hpp>
 #include <batching/detail/isolation.hpp>
 #include <batching/detail/pool.hpp>
+#include <batching/detail/shared_call.hpp>
 #include <batching/detail/sorting.hpp>
 #include <batching/future.hpp>
 #include <batching/options.hpp>
@@ -93,6 +94,9 @@ class BatchWorkshop final : public Workshop {
   BatchWorkshop(std::unique_ptr<BatchFunction<In, Out>> made, const BasicOptions<In>& with)
       : function(std::move(made)), options(with) {}
   [[nodiscard]] std::unique_ptr<Running> make() override { return std::make_unique<BatchState<In, Out>>(*function); }
+  [[nodiscard]] SharedCall& share(Call& call, std::uint32_t item, bool joinable) override {
+    return *create<SharedCallOf<In, Out>>(RecyclingAllocator<void>(), static_cast<In*>(call.inputs())[item], joinable);
+  }
 
   const std::unique_ptr<BatchFunction<In, Out>> function;
   const BasicOptions<In> options;  // here, they stay in place when the batcher is moved
@@ -153,7 +157,7 @@ void launch_async(Handler handler, Input input, std::size_t size, Engine<Clock>&
                   const BasicOptions<In>& options, const CallOptions& call_options) {
   const bool has_slot = CallOf::has_slot(handler);
   // One item and no way to cancel or to time out: nobody but the batch that runs it will ever look at the call.
-  const bool shared = CallOf::many || has_slot || call_options.timeout || engine.limits_batches();
+  const bool shared = CallOf::many || has_slot || call_options.timeout || engine.looks_after();
   const auto allocator = net::get_associated_allocator(handler, RecyclingAllocator<void>());
   auto* call = create<CallOf>(allocator, std::move(input), engine, size, shared, std::move(handler));
   if (has_slot) call->connect_slot(engine);
@@ -274,6 +278,15 @@ struct BatcherCore {
     if constexpr (!std::is_void_v<Out>) return outputs;
   }
 
+  void set_dedup_threshold(double threshold) {
+    check_threshold(threshold);
+    if (options().dedup.rules().search == DedupRules::Search::none) {
+      throw std::logic_error(
+          "batching::Batcher::set_dedup_threshold: Options::dedup has no threshold, it is not similar, embedding or "
+          "hybrid");
+    }
+    engine->set_dedup_threshold(threshold);
+  }
   bool close(std::chrono::steady_clock::time_point limit) {
     if (Inside::any(engine.get())) {
       throw Error(errc::would_deadlock,
@@ -305,6 +318,9 @@ struct BatcherCore {
   template <class F>
   static auto make_workshop(F&& batch_function, const BasicOptions<In>& options) {
     check(rules(options));
+    if (options.dedup && !std::copy_constructible<Stored<Out>>) {
+      throw std::invalid_argument("batching::Options::dedup must be empty where Out cannot be copied");
+    }
     auto function = make_batch_function<In, Out>(std::forward<F>(batch_function), options.partitions);
     if constexpr (std::copy_constructible<In>) {
       if (options.on_failure.isolates()) {

@@ -7,8 +7,10 @@
 #include <batching/detail/core.hpp>
 #include <batching/detail/deadlines.hpp>
 #include <batching/detail/delivery.hpp>
+#include <batching/detail/joinables.hpp>
 #include <batching/detail/report.hpp>
 #include <batching/detail/running.hpp>
+#include <batching/detail/shared_call.hpp>
 #include <batching/detail/timings.hpp>
 #include <batching/detail/waiting.hpp>
 #include <batching/detail/window.hpp>
@@ -36,6 +38,8 @@ class Workshop {
   Workshop& operator=(const Workshop&) = delete;
   virtual ~Workshop() = default;
   [[nodiscard]] virtual std::unique_ptr<Running> make() = 0;
+  /// A call that stands for this item of a call, and others like it.
+  [[nodiscard]] virtual SharedCall& share(Call& call, std::uint32_t item, bool joinable) = 0;
 };
 
 /// The bookkeeping around the window: calls come in, leave in batches, time out, are withdrawn, fail. Knows neither
@@ -55,8 +59,10 @@ class Dispatcher {
   [[nodiscard]] Window& window() noexcept { return window_; }
   [[nodiscard]] const Window& window() const noexcept { return window_; }
   [[nodiscard]] Time next_deadline() const noexcept { return std::min(deadlines_.next(), batch_deadlines_.next()); }
-  /// Do batches have a deadline? Then the strand may answer a call whose batch runs.
-  [[nodiscard]] bool limits_batches() const noexcept { return batch_deadline_.has_value(); }
+  /// May the strand look at a call whose batch runs, although it is of one item and has no deadline?
+  [[nodiscard]] bool looks_after() const noexcept {
+    return batch_deadline_.has_value() || window_.rules().dedup.join_running;
+  }
 
   void accept(Call& call, Delivery& delivery);
   /// A call for which there was no room waits at the door.
@@ -105,9 +111,16 @@ class Dispatcher {
   [[gnu::cold]] void join_rows(Call& call);
   void leave_row(Call& call, Delivery& delivery);
   std::uint32_t withdraw_all(Call& call);
-  void put_together(std::vector<Slice>& slices) const;
-  void time(const std::vector<Slice>& slices, Time now);
-  void observe(Running& running, const Departure& departure);
+  void note(Running& running, bool split);
+  void watch(Running& running, Call& call);
+  void unpack(Running& running);
+  void leave(Running& running, Part& part, std::uint32_t items);
+  [[nodiscard]] Call& share(Running& running, Part& part);
+  [[nodiscard]] bool join_running(Call& call, Part& part);
+  static void begin_report(Running& running) {
+    if (!running.report) running.report = std::make_unique<Report>();
+    running.report->begin(running.started);
+  }
   void expect(Call& call);
   void turn_away(Applicant& applicant, Delivery& delivery);
   void let_go(Applicant& applicant, Delivery& delivery);
@@ -123,6 +136,7 @@ class Dispatcher {
   Deadlines deadlines_;
   const std::optional<std::chrono::nanoseconds> batch_deadline_;
   Deadlines batch_deadlines_;
+  Joinables joinables_;
   const bool observed_;
   Timings timings_;
   std::vector<std::unique_ptr<Running>> idle_;  // to be used again
@@ -156,11 +170,16 @@ inline void Dispatcher::join_row(Call& call) {
 
 inline void Dispatcher::join_rows(Call& call) {
   Part* parts = Part::of(call);
+  const bool may_join = window_.rules().dedup.join_running;
+  if (may_join) call.add_reference();  // what it joins may answer it at once
   for (std::uint32_t i = 0; i < parts->parts; ++i) {
     parts[i].arrived = call.arrived;
     parts[i].priority = call.priority;
-    window_.submit(parts[i]);
+    if (!may_join || !join_running(call, parts[i])) window_.submit(parts[i]);
   }
+  if (!may_join) return;
+  if (call.left() == 0) Part::destroy(call);  // all have joined
+  call.release();
 }
 
 /// What waits of the call leaves the row; returns how many items that were.
@@ -169,7 +188,7 @@ inline std::uint32_t Dispatcher::withdraw_all(Call& call) {
   const std::uint32_t items = call.left();
   if (items == 0) return 0;
   Part* parts = Part::of(call);
-  for (std::uint32_t i = 0; i < parts->parts; ++i) window_.withdraw(parts[i]);
+  for (std::uint32_t i = 0; i < parts->parts; ++i) (void)window_.withdraw(parts[i]);
   Part::destroy(call);
   call.taken = call.size;
   return items;
@@ -280,6 +299,7 @@ inline void Dispatcher::expire(Time now, Delivery& delivery) {
       call->answer_early(std::make_exception_ptr(Error(errc::timed_out)), Answered::timed_out, delivery);
       if (call->is_claimed()) leave_row(*call, delivery);
     }
+    joinables_.forget(running);
     running.set_overdue();  // only now: a function that ends when it is told would have been in time
   }
 }
@@ -301,26 +321,23 @@ inline Running* Dispatcher::start(Time now) {
   timings_.count(now, window_.running());
   const auto departure = *window_.next(now, running.slices);
   running.started = now;
-  time(running.slices, now);
   running.info = {++batches_, departure.partition, departure.items, departure.reason, std::nullopt};
   running.start(core_);
-  if (window_.in_parts()) put_together(running.slices);
-  if (observed_) observe(running, departure);
   if (batch_deadline_) {
     running.deadline = later(now, *batch_deadline_);
     running.info.deadline = std::chrono::steady_clock::time_point(running.deadline);
     batch_deadlines_.add(running);
   }
-  if (batch_deadline_ || deadlines_.first() != nullptr || departure.split || window_.in_parts()) {
-    for (const Slice& slice : running.slices) {
-      Call& call = static_cast<Call&>(*slice.call);
-      if (!batch_deadline_ && call.place == Deadline::absent && call.left() == 0) continue;
-      call.add_reference();
-      running.watched.push_back(&call);
-    }
+  if (observed_) begin_report(running);
+  if (window_.in_parts()) {
+    unpack(running);
+  } else {
+    note(running, departure.split);
   }
+  if (observed_) running.report->end(running.info, departure.weight, window_.waiting());
   Counters& counts = core_.counters();
-  Counters::add(counts.left, departure.items);
+  Counters::add(counts.left, departure.items + departure.twins);
+  Counters::add(counts.deduplicated, departure.twins);
   Counters::add(counts.batches, 1);
   Counters::add(counts.batched, departure.items);
   Counters::add(counts.running, 1);
@@ -328,38 +345,47 @@ inline Running* Dispatcher::start(Time now) {
   return &running;
 }
 
-/// How long its items have waited. Neighbours often came together.
-inline void Dispatcher::time(const std::vector<Slice>& slices, Time now) {
-  Time arrived = slices.front().call->arrived;
+/// How long those have waited who leave, and who of them has to be seen to in the end. Neighbours often came together.
+inline void Dispatcher::note(Running& running, bool split) {
+  const Time now = running.started;
+  const bool watch_some = batch_deadline_ || deadlines_.first() != nullptr || split;
+  Time arrived = running.slices.front().call->arrived;
   std::uint32_t items = 0;
-  for (const Slice& slice : slices) {
+  for (const Slice& slice : running.slices) {
     if (slice.call->arrived != arrived) {
       timings_.waited(now - arrived, std::exchange(items, 0));
       arrived = slice.call->arrived;
     }
     items += slice.count;
+    if (observed_) running.report->add(slice.call, slice.call->arrived, slice.count);
+    if (watch_some) watch(running, static_cast<Call&>(*slice.call));
   }
   timings_.waited(now - arrived, items);
 }
 
-inline void Dispatcher::observe(Running& running, const Departure& departure) {
-  if (!running.report) running.report = std::make_unique<Report>();
-  running.report->begin(running.started);
-  for (const Slice& slice : running.slices) running.report->add(slice.call, slice.call->arrived, slice.count);
-  running.report->end(running.info, departure.weight, window_.waiting());
+inline void Dispatcher::watch(Running& running, Call& call) {
+  if (!batch_deadline_ && call.place == Deadline::absent && call.left() == 0) return;
+  if (!running.watched.empty() && running.watched.back() == &call) return;
+  call.add_reference();
+  running.watched.push_back(&call);
 }
 
-/// From parts to slices of whole calls.
-inline void Dispatcher::put_together(std::vector<Slice>& slices) const {
+/// From parts to slices of whole calls; twins become one call that stands for all.
+inline void Dispatcher::unpack(Running& running) {
+  std::vector<Slice>& slices = running.slices;
   std::size_t count = 0;
   for (const Slice& slice : slices) {
-    const Part& part = static_cast<const Part&>(*slice.call);
-    Waiting& call = *part.whole;
+    Part& part = static_cast<Part&>(*slice.call);
+    if (part.has_twins() || window_.rules().dedup.join_running) {
+      slices[count++] = {&share(running, part), 0, 1};
+      continue;
+    }
+    Call& call = static_cast<Call&>(*part.whole);
     const std::uint32_t first = part.first + slice.first;
-    call.taken += slice.count;
-    if (call.left() == 0) Part::destroy(call);
-    if (count > 0 && slices[count - 1].call == &call && slices[count - 1].first + slices[count - 1].count == first) {
-      slices[count - 1].count += slice.count;
+    leave(running, part, slice.count);
+    Slice& before = slices[count - (count > 0 ? 1 : 0)];
+    if (count > 0 && before.call == &call && before.first + before.count == first) {
+      before.count += slice.count;
     } else {
       slices[count++] = {&call, first, slice.count};
     }
@@ -367,7 +393,49 @@ inline void Dispatcher::put_together(std::vector<Slice>& slices) const {
   slices.resize(count);
 }
 
+/// So many items of the part are in the batch.
+inline void Dispatcher::leave(Running& running, Part& part, std::uint32_t items) {
+  Call& call = static_cast<Call&>(*part.whole);
+  timings_.waited(running.started - call.arrived, items);
+  if (observed_) running.report->add(&call, call.arrived, items);
+  call.taken += items;
+  if (call.left() == 0) Part::destroy(call);
+  watch(running, call);
+}
+
+inline Call& Dispatcher::share(Running& running, Part& part) {
+  const bool joinable = window_.rules().dedup.join_running;
+  SharedCall& shared = workshop_->share(static_cast<Call&>(*part.whole), part.first, joinable);
+  if (joinable) joinables_.add(running, shared, std::move(part.fingerprint));
+  std::size_t twins = 0;
+  for (Part* twin = &part; twin != nullptr; ++twins) {
+    Part* next = twin->next_twin != &part ? twin->next_twin : nullptr;
+    (void)shared.join({twin->whole, twin->first, 1});
+    twin->taken = 1;
+    leave(running, *twin, 1);  // may be its end
+    twin = next;
+  }
+  if (observed_) running.report->deduplicated(twins - 1);
+  return shared;
+}
+
+/// Shares the answer of an equal item that runs, if there is one.
+inline bool Dispatcher::join_running(Call& call, Part& part) {
+  SharedCall* shared = joinables_.find(*part.fingerprint);
+  if (shared == nullptr || !shared->join({&call, part.first, 1})) return false;
+  part.taken = 1;
+  ++call.taken;
+  if (call.place != Deadline::absent || batch_deadline_ || call.size > 1) {
+    call.add_reference();
+    shared->running->watched.push_back(&call);
+  }
+  Counters::add(core_.counters().left, 1);
+  Counters::add(core_.counters().deduplicated, 1);
+  return true;
+}
+
 inline void Dispatcher::finish(Running& running, Delivery& delivery) {
+  joinables_.forget(running);
   timings_.ran(running.started, running.ended, window_.running());
   window_.release(running.info.partition);
   batch_deadlines_.remove(running);

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <batching/detail/deadlines.hpp>
+#include <batching/detail/duplicates.hpp>
+#include <batching/detail/fingerprint.hpp>
 #include <batching/detail/label.hpp>
 #include <batching/detail/recycling.hpp>
 #include <batching/detail/time.hpp>
@@ -14,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -27,6 +30,7 @@ struct Departure {
   CloseReason reason = CloseReason::size;
   std::size_t weight = 0;  // as many as the items where they have none
   bool split = false;      // somebody of whom items still wait
+  std::size_t twins = 0;   // further items, which share the answers of some
 };
 
 /// When a window may leave, and how large.
@@ -36,13 +40,15 @@ struct WindowRules {
         min_batch_size(options.min_batch_size),
         batch_timeout(options.batch_timeout),
         max_wait(options.max_wait.value_or(never)),
-        weighted(options.weight.given) {}
+        weighted(options.weight.given),
+        dedup(options.dedup) {}
 
   std::size_t batch_size;
   std::size_t min_batch_size;
   std::chrono::nanoseconds batch_timeout;
   std::chrono::nanoseconds max_wait;
   bool weighted;  // then all that waits are `Part`s of one item
+  DedupRules dedup;
 };
 
 /// Everybody, or everybody of one key. Higher priorities first, first in, first out within each; nobody starves: when
@@ -64,14 +70,18 @@ class Row final : public Deadline {
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
   static constexpr int most_skipped = 8;  // large calls that are looked behind
 
-  explicit Row(const WindowRules& rules, Label::Ptr of = nullptr) : label(std::move(of)), rules_(rules) {}
+  explicit Row(const WindowRules& rules, Label::Ptr of = nullptr)
+      : label(std::move(of)),
+        duplicates(rules.dedup ? std::make_unique<Duplicates>(rules.dedup, rules.batch_size) : nullptr),
+        rules_(rules) {}
   Row(const Row&) = delete;
   Row& operator=(const Row&) = delete;
 
   /// For the window, which has one for each key.
   const Label::Ptr label;
-  std::uint64_t served = 0;  // when a batch of it left, or when it began
-  bool ready = false;        // among those that can leave
+  std::uint64_t served = 0;                      // when a batch of it left, or when it began
+  bool ready = false;                            // among those that can leave
+  const std::unique_ptr<Duplicates> duplicates;  // if there are to be any
 
   [[gnu::always_inline]] void submit(Waiting& call) {
     Level& level = level_of(call.priority);
@@ -96,11 +106,52 @@ class Row final : public Deadline {
     call.taken = call.size;
     // The window stays closed for those before it, if there are any.
     if (call.sealed && call.before() != nullptr && !call.before()->sealed) call.before()->sealed = call.sealed;
-    unlink(
-        *std::find_if(levels_.begin(), levels_.end() - 1, [&](const Level& l) { return l.priority == call.priority; }),
-        call);
+    unlink(level_with(call.priority), call);
     forget_empty();
     return items;
+  }
+
+  /// `by` stands where `part` stood, with its time and its priority.
+  void replace(Part& part, Part& by) noexcept {
+    by.arrived = part.arrived;
+    by.priority = part.priority;
+    by.sealed = part.sealed;
+    by.next = part.next;
+    by.back = part.back;
+    if (Waiting* before = part.before()) {
+      before->next = &by;
+    } else {
+      (closed_.first == &part ? closed_ : level_with(part.priority)).first = &by;
+    }
+    if (Waiting* behind = part.behind()) {
+      behind->back = &by;
+    } else {
+      (closed_.last == &part ? closed_ : level_with(part.priority)).last = &by;
+    }
+    if (rules_.weighted) weight_ += by.weight - part.weight;
+  }
+  /// From now on it is of that priority, where it belongs by its time.
+  void raise(Part& part, std::int32_t priority) {
+    (void)level_of(priority);  // may move the others
+    unlink(level_with(part.priority), part);
+    part.priority = priority;
+    Level& level = level_with(priority);
+    Waiting* before = level.last;
+    while (before != nullptr && before->arrived > part.arrived) before = before->before();
+    Waiting* behind = before != nullptr ? before->behind() : level.first;
+    part.back = before;
+    part.next = behind;
+    if (before != nullptr) {
+      before->next = &part;
+    } else {
+      level.first = &part;
+    }
+    if (behind != nullptr) {
+      behind->back = &part;
+    } else {
+      level.last = &part;
+    }
+    forget_empty();
   }
 
   /// Nobody who comes later travels with those who wait now, or before them.
@@ -118,6 +169,7 @@ class Row final : public Deadline {
       level = Level{level.priority};
     }
     if (closed_.last != last) closed_.last->sealed = reason;
+    if (duplicates) duplicates->clear();
     forget_empty();
   }
 
@@ -198,6 +250,10 @@ class Row final : public Deadline {
         std::find_if(levels_.begin(), levels_.end(), [&](const Level& l) { return l.priority <= priority; });
     if (at != levels_.end() && at->priority == priority) return *at;
     return *levels_.insert(at, Level{priority});
+  }
+  /// There is one, unless who has that priority is in a window that was closed by hand; then it does not matter which.
+  Level& level_with(std::int32_t priority) noexcept {
+    return *std::find_if(levels_.begin(), levels_.end() - 1, [&](const Level& l) { return l.priority == priority; });
   }
   /// One level stays in any case.
   void forget_empty() noexcept {

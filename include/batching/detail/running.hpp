@@ -28,6 +28,8 @@ struct Kept : Mail {
   Kept() noexcept : Mail(Kind::kept) {}
 };
 
+class SharedCall;
+
 /// What the strand knows of a batch. Recycled: it is used again once it is over and no handle refers to it.
 class Running : public Finished, public Kept, public Deadline {
  public:
@@ -46,9 +48,10 @@ class Running : public Finished, public Kept, public Deadline {
   /// The calls to be seen to when it is over, each with a reference: those with a deadline, all of them if the batch
   /// itself has one, and those of which items still waited when it left; if they fail, the others need not run.
   std::vector<Call*> watched;
-  Time started{};                  // when it left
-  Time ended{};                    // when its last answer was given
-  std::unique_ptr<Report> report;  // if there is an observer
+  std::vector<SharedCall*> joinables;  // of it
+  Time started{};                      // when it left
+  Time ended{};                        // when its last answer was given
+  std::unique_ptr<Report> report;      // if there is an observer
 
   void start(Core& core) noexcept { start(core, core); }
   void start(Core& core, Owner& owner) noexcept {

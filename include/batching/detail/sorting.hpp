@@ -3,6 +3,7 @@
 #pragma once
 
 #include <batching/detail/call.hpp>
+#include <batching/detail/fingerprint.hpp>
 #include <batching/detail/label.hpp>
 #include <batching/detail/waiting.hpp>
 #include <batching/error.hpp>
@@ -37,18 +38,21 @@ void sort(Call& call, const BasicOptions<In>& options) {
     std::uint32_t size;
     std::size_t weight;
     Label::Ptr label;
+    Fingerprint::Ptr fingerprint;
   };
   const In* items = static_cast<const In*>(call.inputs());
   const auto kind_of = [&](std::uint32_t i) {
     const std::size_t weight = weigh(options, items[i]);
-    return Kind{1, weight, options.key ? options.key(items[i]) : nullptr};
+    return Kind{1, weight, options.key ? options.key(items[i]) : nullptr,
+                options.dedup ? options.dedup(items[i]) : nullptr};
   };
+  const bool one_by_one = options.weight || options.dedup;
   std::vector<Kind> kinds;
   kinds.reserve(call.size > 1 ? 1 : 0);
   Kind kind = kind_of(0);
   for (std::uint32_t i = 1; i < call.size; ++i) {
     Kind next = kind_of(i);
-    if (!options.weight && next.label->equals(*kind.label)) {
+    if (!one_by_one && next.label->equals(*kind.label)) {
       ++kind.size;
     } else {
       kinds.push_back(std::exchange(kind, std::move(next)));
@@ -64,6 +68,7 @@ void sort(Call& call, const BasicOptions<In>& options) {
     parts[i].size = its.size;
     parts[i].weight = its.weight;
     parts[i].label = std::move(its.label);
+    parts[i].fingerprint = std::move(its.fingerprint);
   }
   call.next = parts;
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/fingerprint.hpp>
 #include <batching/detail/intake.hpp>
 #include <batching/detail/label.hpp>
 #include <batching/detail/recycling.hpp>
@@ -46,8 +47,9 @@ struct Slice {
   std::uint32_t count = 0;
 };
 
-/// Where items have weights or keys, a call waits in parts: neighbouring items of equal key, or one item with its
-/// weight. The parts of a call are one array, which the call finds by its own link: not it is in the row, but they are.
+/// Where items have weights or keys or may be twins, a call waits in parts: neighbouring items of equal key, or one
+/// item with its weight. The parts of a call are one array, which the call finds by its own link: not it is in the row,
+/// but they are.
 struct Part final : Waiting {
   Waiting* whole = nullptr;
   std::uint32_t first = 0;  // of the call's items
@@ -57,6 +59,30 @@ struct Part final : Waiting {
   Row* row = nullptr;       // then
   Part* older = nullptr;    // in order of arrival, whatever the key
   Part* newer = nullptr;
+  /// What makes it the twin of another. Of twins one leads: it is in the row, and stands for all. They are a ring, from
+  /// the one that leads on in order of arrival.
+  Fingerprint::Ptr fingerprint;
+  bool leads = true;
+  std::uint32_t slot = no_slot;  // among the latest that lead
+  Part* next_twin = this;
+  Part* last_twin = this;
+
+  static constexpr std::uint32_t no_slot = static_cast<std::uint32_t>(-1);
+
+  [[nodiscard]] bool has_twins() const noexcept { return next_twin != this; }
+  /// Behind those it has.
+  void adopt(Part& twin) noexcept {
+    twin.leads = false;
+    twin.next_twin = this;
+    twin.last_twin = std::exchange(last_twin, &twin);
+    twin.last_twin->next_twin = &twin;
+  }
+  /// Leaves its twins, without whoever led them.
+  void leave_twins() noexcept {
+    next_twin->last_twin = last_twin;
+    last_twin->next_twin = next_twin;
+    next_twin = last_twin = this;
+  }
 
   [[nodiscard]] static Part* of(const Waiting& call) noexcept { return static_cast<Part*>(call.next); }
   [[nodiscard]] static Part* make(std::uint32_t count) {

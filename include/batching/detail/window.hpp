@@ -10,6 +10,7 @@
 #include <batching/detail/waiting.hpp>
 #include <batching/options.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -33,6 +34,7 @@ class Window {
         keyed_(options.key.given),
         in_parts_(in_parts(options)),
         partitions_(options.partitions),
+        threshold_(options.dedup.threshold),
         only_(rules_) {
     free_.reserve(partitions_);
     for (std::size_t partition = partitions_; partition > 0; --partition) free_.push_back(partition - 1);
@@ -51,12 +53,7 @@ class Window {
   /// the clock, which runs from the oldest that is left.
   std::uint32_t withdraw(Waiting& call) {
     if (call.left() == 0) return 0;
-    if (in_parts_) forget(static_cast<Part&>(call));
-    Row& row = keyed_ ? *static_cast<Part&>(call).row : only_;
-    const std::uint32_t items = row.withdraw(call);
-    if (in_parts_) waiting_ -= items;
-    if (keyed_) sort(row);
-    return items;
+    return in_parts_ ? withdraw_part(static_cast<Part&>(call)) : only_.withdraw(call);
   }
 
   /// Closes the open windows: all who wait now leave as soon as partitions are free, without whoever comes later.
@@ -64,6 +61,9 @@ class Window {
 
   /// The last flush: nobody comes later.
   void close() { seal(CloseReason::close); }
+
+  /// How alike two items have to be to share an answer. Any thread.
+  void set_threshold(double threshold) noexcept { threshold_.store(threshold, std::memory_order_relaxed); }
 
   /// Who has waited longest; somebody has to.
   [[nodiscard]] Waiting& oldest() const noexcept { return in_parts_ ? *oldest_ : only_.oldest(); }
@@ -90,10 +90,8 @@ class Window {
     departure.partition = free_.back();
     free_.pop_back();
     if (in_parts_) {
-      waiting_ -= departure.items;
-      for (const Slice& slice : batch) {
-        if (slice.call->left() == 0) forget(static_cast<Part&>(*slice.call));
-      }
+      for (const Slice& slice : batch) departure.twins += depart(static_cast<Part&>(*slice.call), row);
+      waiting_ -= departure.items + departure.twins;
     }
     if (keyed_) {
       leave(row);
@@ -108,7 +106,7 @@ class Window {
   /// Do calls wait in parts?
   [[nodiscard]] bool in_parts() const noexcept { return in_parts_; }
   [[nodiscard]] static bool in_parts(const Options& options) noexcept {
-    return options.key.given || options.weight.given;
+    return options.key.given || options.weight.given || static_cast<bool>(options.dedup);
   }
   /// Keys of which somebody waits.
   [[nodiscard]] std::size_t keys() const noexcept { return rows_.size(); }
@@ -162,10 +160,52 @@ class Window {
   [[gnu::cold]] void submit_part(Part& part) {
     waiting_ += part.left();
     remember(part);
-    if (!keyed_) return only_.submit(part);
-    Row& row = row_for(part);
-    row.submit(part);
-    sort(row);
+    Row& row = keyed_ ? row_for(part) : only_;
+    if (!row.duplicates || !find_twin(part, row)) row.submit(part);
+    if (keyed_) sort(row);
+  }
+  /// Does it share the answer of one that waits?
+  bool find_twin(Part& part, Row& row) {
+    Part* twin = row.duplicates->find(part, threshold_.load(std::memory_order_relaxed));
+    if (twin == nullptr) {
+      row.duplicates->add(part);
+      return false;
+    }
+    twin->adopt(part);
+    if (part.priority > twin->priority) row.raise(*twin, part.priority);
+    return true;
+  }
+  std::uint32_t withdraw_part(Part& part) {
+    Row& row = keyed_ ? *part.row : only_;
+    std::uint32_t items = part.left();
+    forget(part);
+    const bool joinable = part.leads && row.duplicates && row.duplicates->remove(part);
+    if (!part.leads || part.has_twins()) {
+      if (part.leads) succeed(part, row, joinable);
+      part.leave_twins();
+      part.taken = part.size;
+    } else {
+      items = row.withdraw(part);
+    }
+    waiting_ -= items;
+    if (keyed_) sort(row);
+    return items;
+  }
+  /// Its twins are left; the first of them leads from now on, and may be joined if it could.
+  static void succeed(Part& part, Row& row, bool joinable) {
+    Part& heir = *part.next_twin;
+    heir.leads = true;
+    row.replace(part, heir);
+    if (joinable) row.duplicates->add(heir);
+  }
+  /// It leaves with its twins; returns how many those are.
+  std::size_t depart(Part& part, Row& row) noexcept {
+    if (part.left() > 0) return 0;
+    forget(part);
+    if (row.duplicates) (void)row.duplicates->remove(part);
+    std::size_t twins = 0;
+    for (Part* twin = part.next_twin; twin != &part; twin = twin->next_twin, ++twins) forget(*twin);
+    return twins;
   }
   Row& row_for(Part& part) {
     auto at = rows_.find(part.label.get());
@@ -230,6 +270,7 @@ class Window {
   const bool keyed_;
   const bool in_parts_;
   const std::size_t partitions_;
+  std::atomic<double> threshold_;
   std::vector<std::size_t> free_;  // partitions, the one used last at the back
   std::size_t waiting_ = 0;        // in parts
   Row only_;                       // without keys

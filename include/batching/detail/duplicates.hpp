@@ -1,0 +1,131 @@
+// Duplicates: finds the item that waits already and whose answer another may share.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/detail/fingerprint.hpp>
+#include <batching/detail/recycling.hpp>
+#include <batching/detail/waiting.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace batching::detail {
+
+/// Those of one row that run, each for itself and its twins. Equal ones are found in constant time. Similar ones are
+/// looked for among the latest `window` of them, which is as far apart as two in one batch can be.
+class Duplicates {
+ public:
+  Duplicates(const DedupRules& rules, std::size_t window) noexcept
+      : rules_(rules), window_(std::min(window, most_compared)) {}
+
+  /// The one of which `part` is a twin, or null. `threshold`: how similar that has to be.
+  [[nodiscard]] Part* find(const Part& part, double threshold) const {
+    if (rules_.exact) {
+      const auto [first, last] = by_hash_.equal_range(part.fingerprint->hash());
+      const auto equal = std::find_if(
+          first, last, [&](const auto& other) { return other.second->fingerprint->equals(*part.fingerprint); });
+      if (equal != last) return equal->second;
+    }
+    switch (rules_.search) {
+      case DedupRules::Search::none:
+        return nullptr;
+      case DedupRules::Search::similarity:
+        return nearest(threshold,
+                       [&](std::size_t slot) { return latest_[slot]->fingerprint->similarity(*part.fingerprint); });
+      case DedupRules::Search::embedding:
+        break;
+    }
+    const std::span<const float> embedding = part.fingerprint->embedding();
+    return nearest(threshold, [&](std::size_t slot) {
+      return rounding +
+             static_cast<double>(cosine(&embeddings_[slot * embedding.size()], embedding.data(), embedding.size()));
+    });
+  }
+
+  void add(Part& part) {
+    if (rules_.exact) by_hash_.emplace(part.fingerprint->hash(), &part);
+    if (rules_.search == DedupRules::Search::none) return;
+    if (filled_ == 0) next_ = 0;
+    const std::span<const float> embedding = part.fingerprint->embedding();
+    if (next_ == latest_.size() && next_ < window_) {
+      latest_.push_back(nullptr);
+      embeddings_.resize(latest_.size() * embedding.size());
+    }
+    next_ %= window_;
+    if (latest_[next_] != nullptr) {
+      latest_[next_]->slot = Part::no_slot;
+    } else {
+      ++filled_;
+    }
+    latest_[next_] = &part;
+    std::copy(embedding.begin(), embedding.end(),
+              embeddings_.begin() + static_cast<std::ptrdiff_t>(next_ * embedding.size()));
+    part.slot = static_cast<std::uint32_t>(next_++);
+  }
+
+  /// It does not wait any more. False: nobody could have joined it.
+  bool remove(Part& part) {
+    bool found = false;
+    if (rules_.exact) {
+      // Not by asking whether they are equal: that is the user's to say, and it need not be the same each time.
+      const auto [first, last] = by_hash_.equal_range(part.fingerprint->hash());
+      const auto at = std::find_if(first, last, [&](const auto& other) { return other.second == &part; });
+      found = at != last;
+      if (found) by_hash_.erase(at);
+    }
+    if (part.slot == Part::no_slot) return found;
+    latest_[part.slot] = nullptr;
+    part.slot = Part::no_slot;
+    --filled_;
+    return true;
+  }
+
+  /// Nobody joins those who wait now.
+  void clear() noexcept {
+    by_hash_.clear();
+    for (Part*& part : latest_) {
+      if (part != nullptr) part->slot = Part::no_slot;
+      part = nullptr;
+    }
+    filled_ = 0;
+  }
+
+ private:
+  static constexpr std::size_t most_compared = 4096;
+
+  /// Embeddings are floats: two that are the same need not have a cosine of exactly 1.
+  static constexpr double rounding = 1e-6;
+
+  template <class F>
+  [[nodiscard]] Part* nearest(double threshold, F similarity) const {
+    Part* nearest = nullptr;
+    double best = 0;
+    for (std::size_t slot = 0; slot < latest_.size() && filled_ > 0; ++slot) {
+      if (latest_[slot] == nullptr) continue;
+      const double its = similarity(slot);
+      if (its >= threshold && (nearest == nullptr || its > best)) {
+        nearest = latest_[slot];
+        best = its;
+      }
+    }
+    return nearest;
+  }
+
+  const DedupRules rules_;
+  const std::size_t window_;
+  std::unordered_multimap<std::size_t, Part*, std::hash<std::size_t>, std::equal_to<>,
+                          RecyclingAllocator<std::pair<const std::size_t, Part*>>>
+      by_hash_;
+  std::vector<Part*> latest_;      // a ring
+  std::vector<float> embeddings_;  // theirs, one behind the other
+  std::size_t next_ = 0;
+  std::size_t filled_ = 0;
+};
+
+}  // namespace batching::detail
