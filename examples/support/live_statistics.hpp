@@ -145,8 +145,8 @@ inline std::vector<std::string> histogram(std::span<const std::uint64_t> sizes) 
 /// For a terminal. No line is longer than `columns`.
 inline std::vector<std::string> lines(const LiveSnapshot& snapshot, std::size_t columns) {
   std::vector<std::string> lines = {
-      fmt::format(" throughput {:>10.0f} items/s     queued {:>8}     running {:>4}     failed {}",
-                  snapshot.items_per_second, snapshot.queued, snapshot.running, snapshot.failed),
+      fmt::format(" throughput {:>9.0f} items/s   queued {:>7}   running {:>3}   failed {}", snapshot.items_per_second,
+                  snapshot.queued, snapshot.running, snapshot.failed),
       fmt::format("   run time p50 {}, p99 {}", milliseconds(snapshot.p50), milliseconds(snapshot.p99)),
       fmt::format("  closed by {}", closed_by(snapshot)),
       fmt::format(" batch size {:.1f} on average, {} batches:", mean_batch_size(snapshot), snapshot.batches)};
