@@ -3,6 +3,7 @@
 #include <batching/batching.hpp>
 #include <batching/observers/chrome_trace.hpp>
 #include <batching/observers/prometheus.hpp>
+#include <batching/observers/several.hpp>
 
 #include <string_view>
 

@@ -2,12 +2,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <batching/observers/chrome_trace.hpp>
 #include <batching/observers/prometheus.hpp>
+#include <batching/observers/several.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <locale>
+#include <memory>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -270,6 +272,21 @@ TEST_CASE("a trace keeps as many events as it was allowed, and counts the others
   ChromeTraceObserver nothing("log", 0);
   batch.tell(nothing);
   CHECK(nothing.dropped() == 4);
+}
+
+struct Throwing : batching::Observer {
+  void window_closed(const batching::WindowClosed&) override { throw std::runtime_error("no"); }
+  void batch_finished(const batching::BatchFinished&) override { throw 42; }
+};
+
+TEST_CASE("several observers are all told, whatever one of them throws") {
+  const auto first = std::make_shared<PrometheusObserver>("first");
+  const auto last = std::make_shared<PrometheusObserver>("last");
+  batching::SeveralObservers all({first, std::make_shared<Throwing>(), last});
+  told::Batch{.calls = {{0ms}}, .failed = 1}.tell(all);
+  CHECK(has_line(first->text(), "batching_failed_items_total{batcher=\"first\"} 1"));
+  CHECK(has_line(last->text(), "batching_items_total{batcher=\"last\"} 1"));
+  CHECK(has_line(last->text(), "batching_failed_items_total{batcher=\"last\"} 1"));
 }
 
 TEST_CASE("observers may be told by several threads and read by one more") {

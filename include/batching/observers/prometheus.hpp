@@ -24,9 +24,9 @@ namespace batching {
 namespace detail {
 
 /// Observations by size. `bounds`, ascending, are the largest values of their buckets; one more bucket has no bound.
-class Histogram {
+class BoundedHistogram {
  public:
-  explicit Histogram(std::span<const double> bounds) : bounds_(bounds), counts_(bounds.size() + 1) {}
+  explicit BoundedHistogram(std::span<const double> bounds) : bounds_(bounds), counts_(bounds.size() + 1) {}
 
   /// Observes `value` `times` times.
   void add(double value, std::uint64_t times = 1) noexcept {
@@ -57,18 +57,18 @@ struct Metrics {
   std::uint64_t failed = 0;
   std::uint64_t queued = 0;
   std::uint64_t running = 0;
-  Histogram size{size_bounds};
-  Histogram queue_time{time_bounds};
-  Histogram time_open{time_bounds};
-  Histogram run_time{time_bounds};
+  BoundedHistogram size{size_bounds};
+  BoundedHistogram queue_time{time_bounds};
+  BoundedHistogram time_open{time_bounds};
+  BoundedHistogram run_time{time_bounds};
 };
 
 }  // namespace detail
 
 /// Counts what a batcher does, for Prometheus (https://prometheus.io): counters, gauges and histograms, all with the
-/// label `batcher`. Serving them over HTTP is your program's business. Any thread may call anything: one mutex is held
-/// for about a microsecond for each batch (longer by some nanoseconds for each of its calls), and not while text is
-/// made. Memory is fixed.
+/// label `batcher`. Serving them over HTTP is your program's business. Any thread may call anything: each batch holds a
+/// mutex for some tens of nanoseconds, and some five more for each of its calls; making text holds it to copy the
+/// numbers. Memory is fixed.
 class PrometheusObserver final : public Observer {
  public:
   /// The `Content-Type` of what `write` writes.
@@ -150,9 +150,9 @@ class PrometheusText {
       }
     }
   }
-  void histogram(Histogram Metrics::*value) {
+  void histogram(BoundedHistogram Metrics::*value) {
     for (const auto& [label, metrics] : sources_) {
-      const Histogram& histogram = metrics.*value;
+      const BoundedHistogram& histogram = metrics.*value;
       std::uint64_t count = 0;
       for (std::size_t bucket = 0; bucket < histogram.counts().size(); ++bucket) {
         count += histogram.counts()[bucket];
