@@ -155,13 +155,12 @@ inline std::vector<std::string> lines(const LiveSnapshot& snapshot, std::size_t 
   return lines;
 }
 
-/// The same in one line, for where there is no terminal.
+/// The same in one line, for where there is no terminal; without the throughput, which means nothing at the end.
 inline std::string summary(const LiveSnapshot& snapshot) {
   return fmt::format(
-      "{} items in {} batches of {:.1f} on average, {:.0f} items/s, {} queued, {} failed; "
-      "run time p50 {}, p99 {}; closed by {}",
-      snapshot.items, snapshot.batches, mean_batch_size(snapshot), snapshot.items_per_second, snapshot.queued,
-      snapshot.failed, milliseconds(snapshot.p50), milliseconds(snapshot.p99), closed_by(snapshot));
+      "{} items in {} batches of {:.1f} on average, {} queued, {} failed; run time p50 {}, p99 {}; closed by {}",
+      snapshot.items, snapshot.batches, mean_batch_size(snapshot), snapshot.queued, snapshot.failed,
+      milliseconds(snapshot.p50), milliseconds(snapshot.p99), closed_by(snapshot));
 }
 
 }  // namespace live

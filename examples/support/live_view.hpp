@@ -30,14 +30,15 @@ class LiveView {
     if (terminal_) {
       draw(statistics_->snapshot(now));
     } else {
-      write_summary(now);
+      const LiveSnapshot snapshot = statistics_->snapshot(now);
+      terminal::write(fmt::format("{:.0f} items/s; {}\n", snapshot.items_per_second, live::summary(snapshot)));
     }
   }
 
   /// The batcher has done its work.
   void end() {
     clear();
-    if (!terminal_) write_summary(Clock::now());
+    if (!terminal_) terminal::write(live::summary(statistics_->snapshot(Clock::now())) + '\n');
   }
 
   /// Takes it away, before something else is written.
@@ -47,8 +48,6 @@ class LiveView {
 
  private:
   using Clock = std::chrono::steady_clock;
-
-  void write_summary(Clock::time_point now) { terminal::write(live::summary(statistics_->snapshot(now)) + '\n'); }
 
   /// The cursor goes down and comes back by as many lines, however far the terminal has scrolled for that.
   void draw(const LiveSnapshot& snapshot) {
