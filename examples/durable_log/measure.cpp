@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "appenders.hpp"
@@ -67,8 +69,8 @@ std::size_t Experiment::records(std::size_t callers, Way way) const {
 }
 
 template <class Appender, class... Arguments>
-Measurement Experiment::measure(Progress& progress, const std::string& what, std::size_t callers, std::size_t records,
-                                const Arguments&... arguments) {
+Measurement Experiment::measure(Progress& progress, LiveView* view, const std::string& what, std::size_t callers,
+                                std::size_t records, const Arguments&... arguments) {
   const Workload workload{next_run_++, callers, records, &lines_};
   Callers all(workload);
   Appender appender(database_, arguments...);
@@ -76,11 +78,14 @@ Measurement Experiment::measure(Progress& progress, const std::string& what, std
   all.start(appender);
   for (bool noticed = false; !all.wait_for(std::chrono::milliseconds(50));) {
     progress.update(all.done());
+    if (view != nullptr) view->update();
     if (caught_signal() != 0 && !std::exchange(noticed, true)) {
+      if (view != nullptr) view->clear();
       progress.clear();
       (void)std::fputs("Stopping; what is in flight is finished first.\n", stderr);
     }
   }
+  if (view != nullptr) view->clear();
   progress.end(all.done());
   error_ = all.error();
   told_.push_back(all.take_told());
@@ -88,9 +93,22 @@ Measurement Experiment::measure(Progress& progress, const std::string& what, std
   return {all.done(), all.seconds(), quantile(latencies, 0.5), quantile(latencies, 0.99), appender.mean_batch()};
 }
 
-void Experiment::run() {
-  const batching::Options options{
+Measurement Experiment::measure_batched(Progress& progress, const std::string& what, std::size_t callers) {
+  batching::Options options{
       .batch_size = settings_.batch_size, .batch_timeout = settings_.batch_timeout, .partitions = 1};
+  std::optional<LiveView> view;
+  if (settings_.live || terminal::is_there()) {
+    const auto statistics = std::make_shared<LiveStatistics>();
+    options.observer = statistics;
+    view.emplace(statistics);
+  }
+  const auto measurement =
+      measure<Batched>(progress, view ? &*view : nullptr, what, callers, records(callers, Way::batched), options);
+  if (view) view->end();
+  return measurement;
+}
+
+void Experiment::run() {
   const auto go_on = [&] { return !error_ && caught_signal() == 0; };
   Progress progress(2 * settings_.callers.size());
   try {
@@ -98,11 +116,10 @@ void Experiment::run() {
       if (!go_on()) return;
       const std::string who = callers == 1 ? "1 caller" : fmt::format("{} callers", callers);
       Row& row = rows_.emplace_back(Row{callers, {}, {}});
-      row.direct =
-          measure<Direct>(progress, who + ", a transaction per record", callers, records(callers, Way::direct));
+      row.direct = measure<Direct>(progress, nullptr, who + ", a transaction per record", callers,
+                                   records(callers, Way::direct));
       if (!go_on()) return;
-      row.batched = measure<Batched>(progress, who + ", a transaction per batch", callers,
-                                     records(callers, Way::batched), options);
+      row.batched = measure_batched(progress, who + ", a transaction per batch", callers);
     }
   } catch (...) {
     error_ = std::current_exception();

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "../support/live_view.hpp"
 #include "../support/progress.hpp"
 #include "settings.hpp"
 #include "workload.hpp"
@@ -49,9 +50,11 @@ class Experiment {
   enum class Way { direct, batched };
 
   [[nodiscard]] std::size_t records(std::size_t callers, Way way) const;
+  /// `view`, if there is one, stands below the progress bar.
   template <class Appender, class... Arguments>
-  Measurement measure(Progress& progress, const std::string& what, std::size_t callers, std::size_t records,
-                      const Arguments&... arguments);
+  Measurement measure(Progress& progress, LiveView* view, const std::string& what, std::size_t callers,
+                      std::size_t records, const Arguments&... arguments);
+  Measurement measure_batched(Progress& progress, const std::string& what, std::size_t callers);
 
   const Settings& settings_;
   std::filesystem::path database_;

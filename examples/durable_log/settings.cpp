@@ -35,6 +35,8 @@ std::optional<Settings> parse_command_line(int count, char** arguments) {
                  "Records of each measurement (default: what there is time for on this disk)")
       ->check(CLI::Range(1, 10'000'000));
   app.add_flag("--quick", settings.quick, "A few seconds in all instead of about twenty");
+  app.add_flag("--live", settings.live,
+               "Say what the batcher is doing also where standard error is no terminal (there it is always shown)");
   app.add_option("--batch-size", settings.batch_size, "Most records in one transaction")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();

@@ -18,6 +18,7 @@ struct Settings {
   std::vector<std::size_t> callers = {1, 10, 25, 50, 100, 200, 500};
   std::optional<std::size_t> records;  // for each measurement; else as many as there is time for
   bool quick = false;
+  bool live = false;  // the live view also where standard error is no terminal
 
   // More than any number of callers here: a transaction may as well take all who wait.
   std::size_t batch_size = 512;

@@ -5,19 +5,16 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <cstdio>
-#include <cstdlib>
 #include <string>
-#include <string_view>
 #include <utility>
 
+#include "terminal.hpp"
 #include <fmt/core.h>
-#include <unistd.h>
 
 /// Shows how far a program of several steps has come; on standard error, so that results can be piped on. One thread.
 class Progress {
  public:
-  explicit Progress(std::size_t steps) : steps_(steps), terminal_(is_terminal()) {}
+  explicit Progress(std::size_t steps) : steps_(steps), terminal_(terminal::is_there()) {}
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress() { clear(); }
@@ -41,7 +38,7 @@ class Progress {
     if (terminal_) {
       draw(done);
     } else {
-      write(fmt::format("{}: {} of {} {}\n", title(), done, total_, unit_));
+      terminal::write(fmt::format("{}: {} of {} {}\n", title(), done, total_, unit_));
     }
   }
 
@@ -50,31 +47,25 @@ class Progress {
     clear();
     if (!terminal_) {
       const std::chrono::duration<double> time = Clock::now() - begin_;
-      write(fmt::format("{}: {} {} in {:.2f} s\n", title(), done, unit_, time.count()));
+      terminal::write(fmt::format("{}: {} {} in {:.2f} s\n", title(), done, unit_, time.count()));
     }
   }
 
   /// Takes the bar away, before something else is written.
   void clear() noexcept {
-    if (std::exchange(shown_, false)) write("\r\033[K");
+    if (std::exchange(shown_, false)) terminal::write("\r\033[K");
   }
 
  private:
   using Clock = std::chrono::steady_clock;
 
-  static bool is_terminal() {
-    const char* kind = std::getenv("TERM");
-    return isatty(STDERR_FILENO) == 1 && kind != nullptr && std::string_view(kind) != "dumb";
-  }
-  /// Whether anybody sees it is not worth an error.
-  static void write(const std::string& text) { (void)std::fputs(text.c_str(), stderr); }
   std::string title() const { return fmt::format("[{:2}/{}] {}", step_, steps_, what_); }
 
   void draw(std::size_t done) {
     constexpr std::size_t width = 24;
     const std::size_t part = total_ == 0 ? width : std::min(width, width * done / total_);
     const std::size_t percent = total_ == 0 ? 100 : std::min<std::size_t>(100, 100 * done / total_);
-    write(fmt::format("\r{} [{:#<{}}{:.<{}}] {:3} %\033[K", title(), "", part, "", width - part, percent));
+    terminal::write(fmt::format("\r{} [{:#<{}}{:.<{}}] {:3} %\033[K", title(), "", part, "", width - part, percent));
     shown_ = true;
   }
 

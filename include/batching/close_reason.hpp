@@ -2,7 +2,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace batching {
 
@@ -15,5 +18,13 @@ enum class CloseReason : std::uint8_t {
   flush,    ///< `flush()`
   close,    ///< `close()`
 };
+
+/// Their names, in order: `close_reason_names[i]` is that of `CloseReason(i)`.
+inline constexpr std::array<std::string_view, 6> close_reason_names = {"size", "weight", "timeout",
+                                                                       "idle", "flush",  "close"};
+
+[[nodiscard]] constexpr std::string_view to_string(CloseReason reason) noexcept {
+  return close_reason_names[static_cast<std::size_t>(reason)];
+}
 
 }  // namespace batching
