@@ -64,6 +64,15 @@ struct Instance {
   explicit Instance(Args&&... args) : batcher(std::forward<Args>(args)...) {}
 };
 
+/// Items that have one answer: whichever of them runs, it is everybody's.
+Batcher<Id, Id>::Options::Dedup any_dedup(Random& random) {
+  if (random() % 3 == 0)
+    return batching::dedup::similar([](const Id& a, const Id& b) { return a == b ? 1.0 : 0.0; }, 0.5);
+  batching::dedup::exact exact;
+  exact.join_running = random() % 2 == 0;
+  return exact;
+}
+
 class Chaos {
  public:
   enum class Ground { owned_pool, thread_pool };
@@ -151,6 +160,8 @@ class Chaos {
     }
     if (random() % 3 == 0) options.weight = [](const Id& id) { return static_cast<std::size_t>(id % 2); };
     if (random() % 3 == 0) options.key = [](const Id& id) { return id % 5; };
+    if (random() % 3 == 0) options.dedup = any_dedup(random);
+    if (random() % 4 == 0) options.observer = std::make_shared<batching::Observer>();
     if (random() % 3 == 0) options.on_failure = batching::OnFailure::isolate;
     options.max_runs = 1 + random() % 12;
     if (options.batch_timeout < 1ms && random() % 3 == 0) {
@@ -277,7 +288,8 @@ class Chaos {
   }
   static Ask ask(Mine& mine, std::size_t size) {
     Ask ask;
-    for (std::size_t i = 0; i < size; ++i) ask.ids.push_back(mine.next_id++);
+    for (std::size_t i = 0; i < size; ++i)
+      ask.ids.push_back(mine.random() % 4 == 0 ? mine.random() % 16 : mine.next_id++);
     return ask;
   }
 

@@ -67,6 +67,8 @@ class FailurePolicy {
 /// holds all that does not depend on the items, and converts to the options of any batcher.
 template <class In = void>
 struct BasicOptions {
+  using Dedup = typename detail::DedupFor<In>::type;
+
   /// Items per batch, or their summed `weight`, at least 1.
   std::size_t batch_size = 32;
   /// Longest wait of a window's first item for others to join it, not negative; 0: never wait on purpose (a window
@@ -94,7 +96,7 @@ struct BasicOptions {
   /// `dedup::exact`, `similar`, `embedding` or `hybrid`: of items that are equal, or much alike, and wait at the same
   /// time, one runs, and all get its output, or its error. `batch_size` counts those that run, `max_queued` all.
   /// Nothing is remembered once they have left. Needs a copyable `Out`.
-  typename detail::DedupFor<In>::type dedup = {};
+  Dedup dedup = {};
   /// What becomes of a batch whose function fails ...
   FailurePolicy<In> on_failure = OnFailure::fail_batch;
   /// ... and with `OnFailure::isolate` how many times, at least 1, the function may be called for one batch. Whoever
