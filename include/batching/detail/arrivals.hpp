@@ -1,0 +1,83 @@
+// Arrivals: when the latest items came, in a ring that is never larger.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/detail/time.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+namespace batching::detail {
+
+/// The latest `groups` moments at which items came. Under a heavy load a ring of single items would hold no more than a
+/// few batches: so those that come close together are one group, but for the first after a pause, of whom it matters
+/// that it came alone. 16 KiB.
+class Arrivals {
+ public:
+  static constexpr std::size_t groups = 1024;
+
+  struct Group {
+    Time at{0};
+    std::uint64_t items = 0;  // of this group and all before it, of all times
+  };
+
+  /// Constant time. What comes from a clock that went back counts as of its latest time.
+  void add(Time at, std::uint32_t items) noexcept {
+    if (items == 0) return;
+    if (added_ > 0) at = std::max(at, last().at);
+    total_ += items;
+    const bool near = added_ > 1 && at - last().at < together_ && last().at - of(added_ - 2).at < together_;
+    if (near || (added_ > 0 && at == last().at)) {
+      of(added_ - 1).items = total_;
+    } else {
+      of(added_++) = {at, total_};
+    }
+  }
+  /// Items that come within this of each other need not be told apart.
+  void together(Time within) noexcept { together_ = within; }
+
+  [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(std::min<std::uint64_t>(added_, groups)); }
+  /// The oldest is 0.
+  [[nodiscard]] const Group& operator[](std::size_t index) const noexcept { return of(added_ - size() + index); }
+  /// Items of one group.
+  [[nodiscard]] std::uint64_t items(std::size_t index) const noexcept {
+    return (*this)[index].items - (index == 0 ? forgotten() : (*this)[index - 1].items);
+  }
+  /// Items that came from `first` to `last`, both included, as far as the ring goes. Logarithmic.
+  [[nodiscard]] std::uint64_t between(Time first, Time last) const noexcept {
+    return std::max(until(last), before(first)) - before(first);
+  }
+
+ private:
+  [[nodiscard]] const Group& of(std::uint64_t number) const noexcept { return ring_[number % groups]; }
+  [[nodiscard]] Group& of(std::uint64_t number) noexcept { return ring_[number % groups]; }
+  [[nodiscard]] const Group& last() const noexcept { return of(added_ - 1); }
+  /// Items before the ring. (The first group of a full ring is taken as one item.)
+  [[nodiscard]] std::uint64_t forgotten() const noexcept {
+    return size() == 0 ? 0 : added_ <= groups ? 0 : (*this)[0].items - 1;
+  }
+  [[nodiscard]] std::uint64_t before(Time at) const noexcept { return at == Time::min() ? forgotten() : until(at - Time(1)); }
+  [[nodiscard]] std::uint64_t until(Time at) const noexcept {
+    std::size_t low = 0;
+    std::size_t high = size();
+    while (low < high) {
+      const std::size_t middle = low + (high - low) / 2;
+      if ((*this)[middle].at <= at) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low == 0 ? forgotten() : (*this)[low - 1].items;
+  }
+
+  std::array<Group, groups> ring_{};
+  std::uint64_t added_ = 0;
+  std::uint64_t total_ = 0;
+  Time together_{0};
+};
+
+}  // namespace batching::detail
