@@ -66,7 +66,7 @@ inline Arrivals arrivals(std::size_t count, double highest_rate, const std::func
 struct Cost {
   std::string name;
   std::function<double(std::size_t)> of;
-  double noise = 0;  // up to so much more, as a fraction; uniform
+  double noise = 0;  // up to so much more or less, as a fraction; uniform
 };
 
 struct Result {
@@ -158,7 +158,7 @@ inline Result run(const Batcher& batcher, const Arrivals& arrivals, const Cost& 
       slices.clear();
       const std::size_t size = row.take(slices).items;
       for (std::size_t i = 0; i < size; ++i) waiting.pop_front();
-      const double takes = cost.of(size) * (1 + cost.noise * random.uniform());
+      const double takes = cost.of(size) * (1 + cost.noise * (2 * random.uniform() - 1));
       running.push_back({now + seconds(takes), now, left, size});
       std::push_heap(running.begin(), running.end(), is_later);
       left += size;

@@ -29,7 +29,7 @@ class Arrivals {
     if (items == 0) return;
     if (added_ > 0) at = std::max(at, last().at);
     total_ += items;
-    const bool near = added_ > 1 && at - last().at < together_ && last().at - of(added_ - 2).at < together_;
+    const bool near = added_ > leading_ && at - of(added_ - 1 - leading_).at < together_;
     if (near || (added_ > 0 && at == last().at)) {
       of(added_ - 1).items = total_;
     } else {
@@ -37,7 +37,10 @@ class Arrivals {
     }
   }
   /// Items that come within this of each other need not be told apart.
-  void together(Time within) noexcept { together_ = within; }
+  void together(Time within, std::size_t leading) noexcept {
+    together_ = within;
+    leading_ = leading;
+  }
 
   [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(std::min<std::uint64_t>(added_, groups)); }
   /// The oldest is 0.
@@ -49,6 +52,14 @@ class Arrivals {
   /// Items that came from `first` to `last`, both included, as far as the ring goes. Logarithmic.
   [[nodiscard]] std::uint64_t between(Time first, Time last) const noexcept {
     return std::max(until(last), before(first)) - before(first);
+  }
+
+  /// Items per nanosecond over the latest quarter of the ring; 0 if too little is known.
+  [[nodiscard]] double rate() const noexcept {
+    if (size() < groups / 4) return 0;
+    const Group& first = (*this)[size() - groups / 4];
+    const auto duration = static_cast<double>((last().at - first.at).count());
+    return duration > 0 ? static_cast<double>(total_ - first.items) / duration : 0;
   }
 
  private:
@@ -78,6 +89,7 @@ class Arrivals {
   std::uint64_t added_ = 0;
   std::uint64_t total_ = 0;
   Time together_{0};
+  std::size_t leading_ = 1;
 };
 
 }  // namespace batching::detail

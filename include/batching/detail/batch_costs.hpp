@@ -7,6 +7,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 namespace batching::detail {
@@ -24,6 +25,7 @@ class BatchCosts {
   void learn(std::size_t size, double duration) noexcept {
     const std::size_t at = std::min(class_of(size), seen_.size() - 1);
     Class& seen = seen_[at];
+    if (seen.count == 0 && guesses_[at] > 0) hope_ = duration > guesses_[at] * 1.01 ? hope_ * 0.8 : std::min(hope_ + 0.1, most_hope);
     const double expected = seen.count > 0 ? seen.mean : guesses_[at];
     if (known_ >= few && expected > 0) {
       // One batch in which the machine paged or collected garbage says little about the next.
@@ -39,26 +41,25 @@ class BatchCosts {
   /// Makes up its mind about all sizes, for `of`. Time in the number of classes.
   void settle() noexcept {
     const Line line = fit();
+    const double noise = noise_of_one();
+    const double misfit = misfit_of(line, noise);
     const std::size_t none = seen_.size();
     std::size_t last = none;
     for (std::size_t at = 0; at < seen_.size(); ++at) {
       const Class& seen = seen_[at];
       if (seen.count == 0) continue;
-      // A single sight of a size is worth no more than what all the others say about it.
-      const double trust = static_cast<double>(seen.count) / static_cast<double>(seen.count + 1);
+      // What was seen of this size against what all the others say about it: by how far each may be off.
+      const double trust = noise == 0 ? 1 : misfit / (misfit + noise / static_cast<double>(seen.count));
       guesses_[at] = trust * seen.mean + (1 - trust) * line.at(size_of(at));
       if (last == none) {
-        extrapolate(0, at, at, line.slope);
+        extrapolate_down(at, line.slope);
       } else {
         const double slope = (guesses_[at] - guesses_[last]) / (size_of(at) - size_of(last));
-        for (std::size_t i = last + 1; i < at; ++i) {
-          guesses_[i] = guesses_[last] + slope * (size_of(i) - size_of(last));
-        }
+        extrapolate_up(last, at, slope > 0 ? slope * (1 - hope_) : slope);
       }
       last = at;
     }
-    // A little too cheap: what has never been tried would stay so otherwise.
-    if (last != none) extrapolate(last + 1, seen_.size(), last, line.slope * optimism);
+    if (last != none) extrapolate_up(last, seen_.size(), line.slope * (1 - hope_));
   }
 
   /// As of the last `settle`. Constant time.
@@ -71,13 +72,18 @@ class BatchCosts {
   [[nodiscard]] double typical() const noexcept { return typical_; }
   /// Batches so far.
   [[nodiscard]] std::size_t known() const noexcept { return known_; }
-  /// The size at which an item costs the least; as of the last `settle`.
-  [[nodiscard]] std::size_t cheapest() const noexcept {
-    std::size_t best = 0;
-    for (std::size_t at = 1; at < guesses_.size(); ++at) {
-      if (guesses_[at] * size_of(best) < guesses_[best] * size_of(at)) best = at;
+  /// Of the sizes after which a batch costs a good deal more, that at which an item costs the least; 0 if there are
+  /// none. As of the last `settle`; time in the number of classes.
+  [[nodiscard]] std::size_t last_before_step() const noexcept {
+    double lowest = std::numeric_limits<double>::max();
+    double best = 0;
+    for (std::size_t at = 0; at + 1 < guesses_.size(); ++at) {
+      const double each = guesses_[at] / size_of(at);
+      if (guesses_[at + 1] / guesses_[at] < step || each >= lowest) continue;
+      lowest = each;
+      best = size_of(at);
     }
-    return static_cast<std::size_t>(size_of(best));
+    return static_cast<std::size_t>(best);
   }
 
  private:
@@ -96,7 +102,8 @@ class BatchCosts {
   static constexpr std::size_t memory = 32;
   static constexpr std::size_t fading = 16;
   static constexpr double outlier = 8;
-  static constexpr double optimism = 0.75;
+  static constexpr double step = 1.1;
+  static constexpr double most_hope = 0.5;
   static constexpr std::size_t largest_size = std::size_t{1} << 24;
 
   [[nodiscard]] static std::size_t class_of(std::size_t size) noexcept {
@@ -137,17 +144,47 @@ class BatchCosts {
     return {duration - slope * size, slope};
   }
 
-  /// From a size that is known: not cheaper than that for more items, not dearer for fewer; and never dearer for each
-  /// item the more there are.
-  void extrapolate(std::size_t first, std::size_t end, std::size_t known, double slope) noexcept {
-    const double from = size_of(known);
-    slope = std::clamp(slope, 0.0, guesses_[known] / from);
-    for (std::size_t at = first; at < end; ++at) guesses_[at] = guesses_[known] + slope * (size_of(at) - from);
+  /// The variance of a single batch around its size's mean, both in relation to that.
+  [[nodiscard]] double noise_of_one() const noexcept {
+    double sum = 0;
+    for (const double ratio : unevenness_) sum += (ratio - 1) * (ratio - 1);
+    return sum / static_cast<double>(unevenness_.size());
+  }
+  /// The variance of the sizes' true means around the line, in relation to it.
+  [[nodiscard]] double misfit_of(const Line& line, double noise) const noexcept {
+    double weights = 0, sum = 0, classes = 0;
+    for (std::size_t at = 0; at < seen_.size(); ++at) {
+      const double expected = line.at(size_of(at));
+      if (seen_[at].count == 0 || expected <= 0) continue;
+      const auto weight = static_cast<double>(seen_[at].count);
+      const double off = seen_[at].mean / expected - 1;
+      sum += weight * off * off;
+      weights += weight;
+      ++classes;
+    }
+    return weights == 0 ? 0 : std::max(0.0, (sum - noise * classes) / weights);
+  }
+
+  /// From a size that is known to those above it.
+  void extrapolate_up(std::size_t known, std::size_t end, double slope) noexcept {
+    slope = std::min(slope, guesses_[known] / size_of(known));  // an item is not dearer in company
+    for (std::size_t at = known + 1; at < end; ++at) {
+      guesses_[at] = guesses_[known] + slope * (size_of(at) - size_of(known));
+    }
+  }
+  /// To those below it.
+  void extrapolate_down(std::size_t known, double slope) noexcept {
+    const double steepest = guesses_[known] / size_of(known);
+    slope = std::min(slope + (steepest - slope) * hope_, steepest);
+    for (std::size_t at = 0; at < known; ++at) {
+      guesses_[at] = guesses_[known] - slope * (size_of(known) - size_of(at));
+    }
   }
 
   std::vector<Class> seen_;
   std::vector<double> guesses_;
   std::array<double, 64> unevenness_{};
+  double hope_ = most_hope;  // how far sizes that were never seen are taken for cheap, so that they are tried at all
   std::size_t turn_ = 0;
   std::size_t known_ = 0;
   double typical_ = 0;

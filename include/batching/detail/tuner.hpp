@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -56,9 +57,10 @@ class ReplayRule {
  public:
   static constexpr std::size_t first_after = 32;        // batches
   static constexpr Time pause = std::chrono::microseconds(250);  // between replays, where batches are faster than that
+  static constexpr int most_replays = 2;  // at the end of a batch
 
   ReplayRule(const Adaptive& adaptive, std::size_t partitions)
-      : adaptive_(adaptive), costs_(adaptive.max_batch_size), replay_(partitions) {
+      : adaptive_(adaptive), costs_(adaptive.max_batch_size), leading_(std::min<std::size_t>(partitions, 8)), partitions_(static_cast<double>(partitions)), replay_(partitions) {
     candidates_.reserve(most_candidates);
   }
 
@@ -66,15 +68,17 @@ class ReplayRule {
 
   [[nodiscard]] Setting finished(const Setting& now, std::size_t size, Time started, Time ended, Time oldest_arrived) {
     costs_.learn(size, static_cast<double>((ended - started).count()));
-    arrivals_.together(Time(static_cast<Time::rep>(costs_.typical() / 16)));
+    arrivals_.together(Time(static_cast<Time::rep>(costs_.typical() / 16)), leading_);
     const std::uint64_t came = arrivals_.between(oldest_arrived, started);
     standing_ = std::min(standing_, came - std::min<std::uint64_t>(came, size));
-    if (ended < next_ || costs_.known() < first_after) return now;
-    next_ = later(ended, pause);
-    if (phase_ == Phase::rest) begin(now);
-    if (next_candidate_ == candidates_.size()) propose();
-    if (phase_ == Phase::rest) return decide(now);
-    consider(candidates_[next_candidate_++]);
+    if (costs_.known() < first_after) return now;
+    for (int i = 0; i < most_replays && next_ <= ended; ++i) {
+      next_ = std::max(later(next_, pause), later(ended, -pause));
+      if (phase_ == Phase::rest) begin(now);
+      if (next_candidate_ == candidates_.size()) propose();
+      if (phase_ == Phase::rest) return decide(now);
+      consider(candidates_[next_candidate_++]);
+    }
     return now;
   }
 
@@ -88,11 +92,13 @@ class ReplayRule {
     costs_.settle();
     replay_.record(arrivals_, std::min(standing_, most_standing));
     standing_ = std::numeric_limits<std::uint64_t>::max();
+    busiest_ = std::max(busiest_ * 0.98, arrivals_.rate());
     best_ = now;
     best_score_ = score_now_ = score(now);
     phase_ = Phase::sizes;
     candidates_.clear();
     next_candidate_ = 0;
+    candidates_.push_back({adaptive_.max_batch_size, adaptive_.min_batch_timeout});
     propose_sizes();
   }
 
@@ -126,7 +132,7 @@ class ReplayRule {
       if (size > 1) propose(size / 4 * 3);
     }
     propose(adaptive_.min_batch_size);
-    propose(costs_.cheapest());
+    propose(costs_.last_before_step());
   }
   void propose_timeouts() {
     const Time most = std::max(adaptive_.min_batch_timeout, std::min(adaptive_.max_batch_timeout, adaptive_.target_latency));
@@ -141,24 +147,33 @@ class ReplayRule {
 
   void consider(const Setting& candidate) {
     const double score_of_it = score(candidate);
-    if (score_of_it >= best_score_ * 0.999) return;
-    best_ = candidate;
-    best_score_ = score_of_it;
+    if (score_of_it < best_score_ * 0.999) {
+      best_ = candidate;
+      best_score_ = score_of_it;
+    }
   }
-  /// The mean, and beyond the target the worse the farther.
+  /// The mean latency, and beyond the target the worse the farther. A size with which the partitions would hardly keep
+  /// up has to be the better for it: the next minutes may be busier. Where nothing else makes a difference, larger
+  /// batches are the better ones.
   [[nodiscard]] double score(const Setting& setting) {
+    const auto size = static_cast<double>(setting.batch_size);
     const Replay::Outcome outcome = replay_.run(setting, costs_, adaptive_.quantile);
     const double excess = std::max(1.0, outcome.quantile / static_cast<double>(adaptive_.target_latency.count()));
-    return outcome.mean * excess * excess * excess;
+    const double load = std::min(1.2, busiest_ * costs_.of(setting.batch_size) / size / partitions_);
+    const double halvings = std::log2(static_cast<double>(adaptive_.max_batch_size) / size);
+    return outcome.mean * excess * excess * excess * (1 + 0.15 * load * load + 0.005 * halvings);
   }
 
   [[nodiscard]] Setting decide(const Setting& now) {
-    margin_ = std::max(clearly, margin_ * 0.95);
+    margin_ = std::max(clearly, margin_ * 0.97);
     const double gain = 1 - best_score_ / score_now_;
-    better_ = gain > margin_ ? better_ + 1 : 0;
-    if (better_ == 0 || (better_ < 2 && gain < far)) return now;
+    const bool grows = best_.batch_size > now.batch_size;
+    const double needed = !grows ? margin_ : shrunk_ ? clearly : 0.0;
+    better_ = gain > needed ? better_ + 1 : 0;
+    if (better_ == 0 || (better_ < 2 && gain < (grows ? 0.1 : far))) return now;
     better_ = 0;
-    margin_ = std::min(2 * margin_, 0.5);
+    if (!grows) margin_ = std::min(2 * margin_, 0.5);
+    shrunk_ = shrunk_ || best_.batch_size < now.batch_size;
     return best_;
   }
 
@@ -167,9 +182,12 @@ class ReplayRule {
   Adaptive adaptive_;
   Arrivals arrivals_;
   BatchCosts costs_;
+  std::size_t leading_;
+  double partitions_;
+  double busiest_ = 0;  // items per nanosecond
   Replay replay_;
   std::uint64_t standing_ = std::numeric_limits<std::uint64_t>::max();
-  Time next_ = Time::min();
+  Time next_{0};
 
   Phase phase_ = Phase::rest;
   std::vector<Setting> candidates_;
@@ -181,6 +199,7 @@ class ReplayRule {
 
   double margin_ = clearly;
   int better_ = 0;
+  bool shrunk_ = false;
 };
 
 /// It has no clock and no thread: times come in as values, a setting comes out. Not thread-safe. Nothing is allocated
