@@ -43,6 +43,8 @@ class Arrivals {
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(std::min<std::uint64_t>(added_, groups)); }
+  /// Of all times.
+  [[nodiscard]] std::uint64_t added() const noexcept { return added_; }
   /// The oldest is 0.
   [[nodiscard]] const Group& operator[](std::size_t index) const noexcept { return of(added_ - size() + index); }
   /// Items of one group.

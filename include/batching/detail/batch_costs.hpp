@@ -72,14 +72,14 @@ class BatchCosts {
   [[nodiscard]] double typical() const noexcept { return typical_; }
   /// Batches so far.
   [[nodiscard]] std::size_t known() const noexcept { return known_; }
-  /// Of the sizes after which a batch costs a good deal more, that at which an item costs the least; 0 if there are
+  /// Of the sizes that were seen, and after which a batch costs a good deal more, that at which an item costs the least; 0 if there are
   /// none. As of the last `settle`; time in the number of classes.
   [[nodiscard]] std::size_t last_before_step() const noexcept {
     double lowest = std::numeric_limits<double>::max();
     double best = 0;
     for (std::size_t at = 0; at + 1 < guesses_.size(); ++at) {
       const double each = guesses_[at] / size_of(at);
-      if (guesses_[at + 1] / guesses_[at] < step || each >= lowest) continue;
+      if (seen_[at].count == 0 || guesses_[at + 1] / guesses_[at] < step || each >= lowest) continue;
       lowest = each;
       best = size_of(at);
     }
@@ -100,7 +100,7 @@ class BatchCosts {
   static constexpr std::size_t per_octave = 16;
   static constexpr std::size_t few = 8;
   static constexpr std::size_t memory = 32;
-  static constexpr std::size_t fading = 16;
+  static constexpr std::size_t fading = 32;
   static constexpr double outlier = 8;
   static constexpr double step = 1.1;
   static constexpr double most_hope = 0.5;
@@ -183,7 +183,7 @@ class BatchCosts {
 
   std::vector<Class> seen_;
   std::vector<double> guesses_;
-  std::array<double, 64> unevenness_{};
+  std::array<double, 128> unevenness_{};
   double hope_ = most_hope;  // how far sizes that were never seen are taken for cheap, so that they are tried at all
   std::size_t turn_ = 0;
   std::size_t known_ = 0;

@@ -74,7 +74,10 @@ class ReplayRule {
     if (costs_.known() < first_after) return now;
     for (int i = 0; i < most_replays && next_ <= ended; ++i) {
       next_ = std::max(later(next_, pause), later(ended, -pause));
-      if (phase_ == Phase::rest) begin(now);
+      if (phase_ == Phase::rest) {
+        if (arrivals_.added() < news_from_) return now;
+        begin(now);
+      }
       if (next_candidate_ == candidates_.size()) propose();
       if (phase_ == Phase::rest) return decide(now);
       consider(candidates_[next_candidate_++]);
@@ -86,10 +89,14 @@ class ReplayRule {
   enum class Phase : std::uint8_t { rest, sizes, timeouts, sizes_again };
   static constexpr std::size_t most_candidates = 64;
   static constexpr double clearly = 0.03;
+  static constexpr double urgently = 0.1;
   static constexpr double far = 0.25;
+  static constexpr double least_patience = 2;
+  static constexpr double most_patience = 12;
 
   void begin(const Setting& now) {
     costs_.settle();
+    news_from_ = arrivals_.added() + Arrivals::groups / 8;
     replay_.record(arrivals_, std::min(standing_, most_standing));
     standing_ = std::numeric_limits<std::uint64_t>::max();
     busiest_ = std::max(busiest_ * 0.98, arrivals_.rate());
@@ -165,14 +172,15 @@ class ReplayRule {
   }
 
   [[nodiscard]] Setting decide(const Setting& now) {
-    margin_ = std::max(clearly, margin_ * 0.97);
+    patience_ = std::max(least_patience, patience_ * 0.98);
     const double gain = 1 - best_score_ / score_now_;
     const bool grows = best_.batch_size > now.batch_size;
-    const double needed = !grows ? margin_ : shrunk_ ? clearly : 0.0;
-    better_ = gain > needed ? better_ + 1 : 0;
-    if (better_ == 0 || (better_ < 2 && gain < (grows ? 0.1 : far))) return now;
+    better_ = gain > (grows && !shrunk_ ? 0.0 : clearly) ? better_ + 1 : 0;
+    if (better_ == 0) return now;
+    const double needed = gain > far ? patience_ / 2 : grows && gain > urgently ? patience_ / 2 : patience_;
+    if (better_ < needed) return now;
     better_ = 0;
-    if (!grows) margin_ = std::min(2 * margin_, 0.5);
+    patience_ = std::min(1.5 * patience_, most_patience);
     shrunk_ = shrunk_ || best_.batch_size < now.batch_size;
     return best_;
   }
@@ -188,6 +196,7 @@ class ReplayRule {
   Replay replay_;
   std::uint64_t standing_ = std::numeric_limits<std::uint64_t>::max();
   Time next_{0};
+  std::uint64_t news_from_ = 0;
 
   Phase phase_ = Phase::rest;
   std::vector<Setting> candidates_;
@@ -197,8 +206,8 @@ class ReplayRule {
   double best_score_ = 0;
   double score_now_ = 0;
 
-  double margin_ = clearly;
-  int better_ = 0;
+  double patience_ = least_patience;
+  double better_ = 0;  // rounds in a row
   bool shrunk_ = false;
 };
 
