@@ -19,21 +19,24 @@ namespace simulator {
 /// is about as long as all will take at 0.4 of `full`.
 struct Pattern {
   std::string name;
-  std::function<Arrivals(std::size_t count, double single, double full)> arrivals;
+  std::function<Arrivals(std::size_t count, double single, double full, std::uint64_t seed)> arrivals;
 };
 
 inline std::vector<Pattern> patterns() {
   constexpr double two_pi = 6.283185307179586;
-  const auto steady = [](std::size_t count, double rate) {
-    return arrivals(count, rate, [=](double) { return rate; }, 1);
+  const auto steady = [](std::size_t count, double rate, std::uint64_t seed) {
+    return arrivals(
+        count, rate, [=](double) { return rate; }, seed);
   };
   return {
-      {"Poisson, low", [=](std::size_t count, double single, double) { return steady(count, 0.3 * single); }},
-      {"Poisson, high", [=](std::size_t count, double, double full) { return steady(count, 0.8 * full); }},
+      {"Poisson, low",
+       [=](std::size_t count, double single, double, std::uint64_t seed) { return steady(count, 0.3 * single, seed); }},
+      {"Poisson, high",
+       [=](std::size_t count, double, double full, std::uint64_t seed) { return steady(count, 0.8 * full, seed); }},
       {"bursts",
-       [](std::size_t count, double, double full) {
+       [](std::size_t count, double, double full, std::uint64_t seed) {
          // Forty at a time, each some time after the one before: a twentieth of what a batch of them takes in all.
-         Random random(2);
+         Random random(seed);
          Arrivals result;
          for (double now = 0; result.size() < count;) {
            now += 2 * 64 / full * (0.5 + random.exponential());
@@ -45,24 +48,24 @@ inline std::vector<Pattern> patterns() {
          return result;
        }},
       {"ramp",
-       [](std::size_t count, double, double full) {
+       [](std::size_t count, double, double full, std::uint64_t seed) {
          const double duration = static_cast<double>(count) / (0.475 * full);
          return arrivals(
-             count, 0.9 * full, [=](double now) { return full * std::min(0.9, 0.05 + 0.85 * now / duration); }, 3);
+             count, 0.9 * full, [=](double now) { return full * std::min(0.9, 0.05 + 0.85 * now / duration); }, seed);
        }},
       {"on and off",
-       [](std::size_t count, double, double full) {
+       [](std::size_t count, double, double full, std::uint64_t seed) {
          const double half = 20 * 64 / full;
          return arrivals(
              count, 0.8 * full, [=](double now) { return std::fmod(now, 2 * half) < half ? 0.8 * full : 0.02 * full; },
-             4);
+             seed);
        }},
       {"a day",
-       [=](std::size_t count, double, double full) {
+       [=](std::size_t count, double, double full, std::uint64_t seed) {
          const double day = static_cast<double>(count) / (0.435 * full);
          return arrivals(
-             count, 0.85 * full,
-             [=](double now) { return full * (0.435 - 0.415 * std::cos(two_pi * now / day)); }, 5);
+             count, 0.85 * full, [=](double now) { return full * (0.435 - 0.415 * std::cos(two_pi * now / day)); },
+             seed);
        }},
   };
 }
@@ -85,17 +88,18 @@ struct Scenario {
   std::size_t items = 30000;
   std::size_t from = 10000;
   batching::Adaptive adaptive = {};
+  std::uint64_t seed = 1;
 
   [[nodiscard]] Arrivals arrivals() const {
     const auto all = static_cast<double>(partitions);
-    return pattern.arrivals(items, all / cost.of(1), all * 64 / cost.of(64));
+    return pattern.arrivals(items, all / cost.of(1), all * 64 / cost.of(64), seed);
   }
   [[nodiscard]] Result fixed(const Arrivals& list, Setting setting) const {
-    return run({partitions, setting}, list, cost, from);
+    return run({partitions, setting}, list, cost, from, seed);
   }
   [[nodiscard]] Result tuned(const Arrivals& list, decltype(Batcher::watch) watch = nullptr) const {
     batching::detail::Tuner tuner(adaptive, partitions, {32, std::chrono::milliseconds(1)});
-    return run({partitions, tuner.setting(), &tuner, std::move(watch)}, list, cost, from);
+    return run({partitions, tuner.setting(), &tuner, std::move(watch)}, list, cost, from, seed);
   }
 
   struct Best {

@@ -31,7 +31,10 @@ class Arrivals {
     total_ += items;
     const bool near = added_ > leading_ && at - of(added_ - 1 - leading_).at < together_;
     if (near || (added_ > 0 && at == last().at)) {
-      of(added_ - 1).items = total_;
+      Group& group = of(added_ - 1);
+      const std::uint64_t before = added_ > 1 ? of(added_ - 2).items : 0;
+      group.items = total_;
+      group.at += (at - group.at) * static_cast<Time::rep>(items) / static_cast<Time::rep>(total_ - before);
     } else {
       of(added_++) = {at, total_};
     }
@@ -42,7 +45,9 @@ class Arrivals {
     leading_ = leading;
   }
 
-  [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(std::min<std::uint64_t>(added_, groups)); }
+  [[nodiscard]] std::size_t size() const noexcept {
+    return static_cast<std::size_t>(std::min<std::uint64_t>(added_, groups));
+  }
   /// Of all times.
   [[nodiscard]] std::uint64_t added() const noexcept { return added_; }
   /// The oldest is 0.
@@ -72,7 +77,9 @@ class Arrivals {
   [[nodiscard]] std::uint64_t forgotten() const noexcept {
     return size() == 0 ? 0 : added_ <= groups ? 0 : (*this)[0].items - 1;
   }
-  [[nodiscard]] std::uint64_t before(Time at) const noexcept { return at == Time::min() ? forgotten() : until(at - Time(1)); }
+  [[nodiscard]] std::uint64_t before(Time at) const noexcept {
+    return at == Time::min() ? forgotten() : until(at - Time(1));
+  }
   [[nodiscard]] std::uint64_t until(Time at) const noexcept {
     std::size_t low = 0;
     std::size_t high = size();

@@ -25,7 +25,8 @@ class BatchCosts {
   void learn(std::size_t size, double duration) noexcept {
     const std::size_t at = std::min(class_of(size), seen_.size() - 1);
     Class& seen = seen_[at];
-    if (seen.count == 0 && guesses_[at] > 0) hope_ = duration > guesses_[at] * 1.01 ? hope_ * 0.8 : std::min(hope_ + 0.1, most_hope);
+    if (seen.count == 0 && guesses_[at] > 0)
+      hope_ = duration > guesses_[at] * 1.01 ? hope_ * 0.8 : std::min(hope_ + 0.1, most_hope);
     const double expected = seen.count > 0 ? seen.mean : guesses_[at];
     if (known_ >= few && expected > 0) {
       // One batch in which the machine paged or collected garbage says little about the next.
@@ -72,8 +73,8 @@ class BatchCosts {
   [[nodiscard]] double typical() const noexcept { return typical_; }
   /// Batches so far.
   [[nodiscard]] std::size_t known() const noexcept { return known_; }
-  /// Of the sizes that were seen, and after which a batch costs a good deal more, that at which an item costs the least; 0 if there are
-  /// none. As of the last `settle`; time in the number of classes.
+  /// Of the sizes that were seen, and after which a batch costs a good deal more, that at which an item costs the
+  /// least; 0 if there are none. As of the last `settle`; time in the number of classes.
   [[nodiscard]] std::size_t last_before_step() const noexcept {
     double lowest = std::numeric_limits<double>::max();
     double best = 0;

@@ -29,7 +29,8 @@ class AdditiveRule {
   static constexpr std::size_t batches = 64;  // seen before a decision
 
   /// The whole batch counts as late as its oldest item.
-  [[nodiscard]] std::size_t finished(const Adaptive& adaptive, std::size_t batch_size, std::size_t items, double latency) {
+  [[nodiscard]] std::size_t finished(const Adaptive& adaptive, std::size_t batch_size, std::size_t items,
+                                     double latency) {
     latencies_.add(latency, items);
     if (++seen_ < batches) return batch_size;
     const double measured = latencies_.quantile(adaptive.quantile);
@@ -47,20 +48,24 @@ class AdditiveRule {
 };
 
 /// In rounds: the latest arrivals are replayed under the present setting and some forty others, one replay a batch; a
-/// setting that was clearly better in two rounds, or far better in one, is moved to. Every move makes the next one
-/// harder for a while, so whatever it is that makes two settings look better by turns, they are not alternated between.
+/// setting that was clearly better in several rounds in a row, or far better in fewer, is moved to. Every move makes
+/// the next one wait longer for a while: whatever makes two settings look better by turns, they are not alternated
+/// between.
 ///
 /// What waited all the time since the last round is a standing queue, and waits also when the replay begins: else a
 /// setting that falls behind slowly would look well over the few arrivals that are kept. (The measure of CoDel: Nichols
 /// and Jacobson, 2012.)
 class ReplayRule {
  public:
-  static constexpr std::size_t first_after = 32;        // batches
+  static constexpr std::size_t first_after = 32;                 // batches
   static constexpr Time pause = std::chrono::microseconds(250);  // between replays, where batches are faster than that
-  static constexpr int most_replays = 2;  // at the end of a batch
 
   ReplayRule(const Adaptive& adaptive, std::size_t partitions)
-      : adaptive_(adaptive), costs_(adaptive.max_batch_size), leading_(std::min<std::size_t>(partitions, 8)), partitions_(static_cast<double>(partitions)), replay_(partitions) {
+      : adaptive_(adaptive),
+        costs_(adaptive.max_batch_size),
+        leading_(std::min<std::size_t>(partitions, 8)),
+        partitions_(static_cast<double>(partitions)),
+        replay_(partitions) {
     candidates_.reserve(most_candidates);
   }
 
@@ -68,20 +73,20 @@ class ReplayRule {
 
   [[nodiscard]] Setting finished(const Setting& now, std::size_t size, Time started, Time ended, Time oldest_arrived) {
     costs_.learn(size, static_cast<double>((ended - started).count()));
-    arrivals_.together(Time(static_cast<Time::rep>(costs_.typical() / 16)), leading_);
+    arrivals_.together(Time(static_cast<Time::rep>(costs_.typical() * static_cast<double>(leading_ + 1) / 16)),
+                       leading_);
     const std::uint64_t came = arrivals_.between(oldest_arrived, started);
     standing_ = std::min(standing_, came - std::min<std::uint64_t>(came, size));
     if (costs_.known() < first_after) return now;
-    for (int i = 0; i < most_replays && next_ <= ended; ++i) {
-      next_ = std::max(later(next_, pause), later(ended, -pause));
-      if (phase_ == Phase::rest) {
-        if (arrivals_.added() < news_from_) return now;
-        begin(now);
-      }
-      if (next_candidate_ == candidates_.size()) propose();
-      if (phase_ == Phase::rest) return decide(now);
-      consider(candidates_[next_candidate_++]);
+    if (ended < next_) return now;
+    next_ = later(ended, pause);
+    if (phase_ == Phase::rest) {
+      if (arrivals_.added() < news_from_) return now;
+      begin(now);
     }
+    if (next_candidate_ == candidates_.size()) propose();
+    if (phase_ == Phase::rest) return decide(now);
+    consider(candidates_[next_candidate_++]);
     return now;
   }
 
@@ -96,7 +101,7 @@ class ReplayRule {
 
   void begin(const Setting& now) {
     costs_.settle();
-    news_from_ = arrivals_.added() + Arrivals::groups / 8;
+    news_from_ = arrivals_.added() + Arrivals::groups / 16;
     replay_.record(arrivals_, std::min(standing_, most_standing));
     standing_ = std::numeric_limits<std::uint64_t>::max();
     busiest_ = std::max(busiest_ * 0.98, arrivals_.rate());
@@ -142,7 +147,8 @@ class ReplayRule {
     propose(costs_.last_before_step());
   }
   void propose_timeouts() {
-    const Time most = std::max(adaptive_.min_batch_timeout, std::min(adaptive_.max_batch_timeout, adaptive_.target_latency));
+    const Time most =
+        std::max(adaptive_.min_batch_timeout, std::min(adaptive_.max_batch_timeout, adaptive_.target_latency));
     const auto typical = static_cast<std::uint64_t>(std::clamp(costs_.typical(), 1.0, 1e15));
     candidates_.push_back({best_.batch_size, adaptive_.min_batch_timeout});
     Time timeout(static_cast<Time::rep>(std::bit_floor(typical)) * 4);
@@ -177,7 +183,7 @@ class ReplayRule {
     const bool grows = best_.batch_size > now.batch_size;
     better_ = gain > (grows && !shrunk_ ? 0.0 : clearly) ? better_ + 1 : 0;
     if (better_ == 0) return now;
-    const double needed = gain > far ? patience_ / 2 : grows && gain > urgently ? patience_ / 2 : patience_;
+    const double needed = grows && gain > urgently ? 1 : gain > far ? patience_ / 2 : patience_;
     if (better_ < needed) return now;
     better_ = 0;
     patience_ = std::min(1.5 * patience_, most_patience);
