@@ -50,7 +50,7 @@ std::string complaint(const std::function<void(Adaptive&)>& spoil) {
   return "";
 }
 
-/// Not worse than the best of 63 fixed settings by more than `tolerance`, in mean latency and in throughput, without a
+/// Not worse than the best of 12 fixed settings by more than `tolerance`, in mean latency and in throughput, without a
 /// p99 beyond both the target and that of the fixed one; all of it from a third of the items on. It comes to rest,
 /// and nobody waits longer than four times as long as under the fixed setting.
 void check_scenario(const simulator::Scenario& scenario, double tolerance) {

@@ -47,7 +47,7 @@ class AdditiveRule {
   std::size_t seen_ = 0;
 };
 
-/// In rounds: the latest arrivals are replayed under the present setting and some forty others, one replay a batch; a
+/// In rounds: the latest arrivals are replayed under the present setting and some forty others, two replays a batch; a
 /// setting that was clearly better in several rounds in a row, or far better in fewer, is moved to. Every move makes
 /// the next one wait longer for a while: whatever makes two settings look better by turns, they are not alternated
 /// between.
@@ -59,6 +59,7 @@ class ReplayRule {
  public:
   static constexpr std::size_t first_after = 32;                 // batches
   static constexpr Time pause = std::chrono::microseconds(250);  // between replays, where batches are faster than that
+  static constexpr int most_replays = 2;                         // when a batch is over
 
   ReplayRule(const Adaptive& adaptive, std::size_t partitions)
       : adaptive_(adaptive),
@@ -78,15 +79,16 @@ class ReplayRule {
     const std::uint64_t came = arrivals_.between(oldest_arrived, started);
     standing_ = std::min(standing_, came - std::min<std::uint64_t>(came, size));
     if (costs_.known() < first_after) return now;
-    if (ended < next_) return now;
-    next_ = later(ended, pause);
-    if (phase_ == Phase::rest) {
-      if (arrivals_.added() < news_from_) return now;
-      begin(now);
+    for (int i = 0; i < most_replays && next_ <= ended; ++i) {
+      next_ = std::max(later(next_, pause), later(ended, -pause));
+      if (phase_ == Phase::rest) {
+        if (arrivals_.added() < news_from_) return now;
+        begin(now);
+      }
+      if (next_candidate_ == candidates_.size()) propose();
+      if (phase_ == Phase::rest) return decide(now);
+      consider(candidates_[next_candidate_++]);
     }
-    if (next_candidate_ == candidates_.size()) propose();
-    if (phase_ == Phase::rest) return decide(now);
-    consider(candidates_[next_candidate_++]);
     return now;
   }
 
