@@ -73,7 +73,7 @@ void run(Suite& suite) {
                   "A day's load on a function of 2 ms for each 16 items begun",
                   "seconds",
                   "latency in ms, mean of 64 batches",
-                  Chart::Kind::lines,
+                  Chart::Kind::course,
                   {latency_over_time("batching: adaptive", [&](auto watch) { (void)day.tuned(arrivals, watch); }),
                    latency_over_time("batch_size 16, timeout 0", fixed({16, simulator::seconds(0)})),
                    latency_over_time("batch_size 32, timeout 1 ms", fixed({32, simulator::seconds(1e-3)})),

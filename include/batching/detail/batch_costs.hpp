@@ -112,7 +112,7 @@ class BatchCosts {
     size = std::min(size, largest_size);
     const auto octave = static_cast<std::size_t>(std::bit_width(size - 1)) - 1;  // of 2^octave < size <= 2^(octave + 1)
     const std::size_t width = (std::size_t{1} << octave) / per_octave;
-    const std::size_t into = (size - (std::size_t{1} << octave) + step - 1) / step;
+    const std::size_t into = (size - (std::size_t{1} << octave) + width - 1) / width;
     return exact + (octave - 7) * per_octave + into - 1;
   }
   /// The upper end of a class.
