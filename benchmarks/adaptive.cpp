@@ -45,7 +45,7 @@ void run(Suite& suite) {
         if (suite.is_quick() && pattern.name != "bursts") continue;
         const Scenario scenario{pattern, cost, partitions};
         const auto arrivals = scenario.arrivals();
-        const auto best = scenario.best_fixed(arrivals);
+        const auto best = scenario.best_fixed(arrivals, !suite.is_quick());
         const auto tuned = scenario.tuned(arrivals);
         if (partitions == 1) worst = std::max(worst, tuned.mean / best.result.mean);
         cells.push_back({pattern.name, cost.name, std::to_string(partitions), text_of(best.setting),

@@ -15,8 +15,7 @@
 
 namespace simulator {
 
-/// The rate of arrivals over time. `single` is what a batcher can serve one by one, `full` in batches of 64; `long_run`
-/// is about as long as all will take at 0.4 of `full`.
+/// `single` is what the batcher can serve one by one, in items per second, `full` in batches of 64.
 struct Pattern {
   std::string name;
   std::function<Arrivals(std::size_t count, double single, double full, std::uint64_t seed)> arrivals;
@@ -106,13 +105,17 @@ struct Scenario {
     Setting setting;
     Result result;
   };
-  /// Of a grid of fixed settings the one of lowest mean latency among those that keep to the target; if none does, of
-  /// the lowest p99.
-  [[nodiscard]] Best best_fixed(const Arrivals& list) const {
+  /// Of a grid of fixed settings (12, or 54 where it is to be fine) the one of lowest mean latency among those that
+  /// keep to the target; if none does, of the lowest p99.
+  [[nodiscard]] Best best_fixed(const Arrivals& list, bool is_fine = false) const {
     const double target = static_cast<double>(adaptive.target_latency.count()) * 1e-9;
     Best best;
-    for (const std::size_t size : {16U, 32U, 64U, 128U}) {
-      for (const double timeout : {0.0, 0.25e-3, 0.5e-3}) {
+    const std::vector<std::size_t> sizes = is_fine ? std::vector<std::size_t>{1, 4, 8, 16, 32, 48, 64, 96, 128}
+                                                   : std::vector<std::size_t>{16, 32, 64, 128};
+    const std::vector<double> timeouts =
+        is_fine ? std::vector<double>{0, 0.25e-3, 0.5e-3, 1e-3, 2e-3, 5e-3} : std::vector<double>{0, 0.25e-3, 0.5e-3};
+    for (const std::size_t size : sizes) {
+      for (const double timeout : timeouts) {
         const Setting setting{size, seconds(timeout)};
         const Result result = fixed(list, setting);
         const bool keeps = result.p99 <= target;
