@@ -75,9 +75,9 @@ void run(Suite& suite) {
                   "latency in ms, mean of 64 batches",
                   Chart::Kind::course,
                   {latency_over_time("batching: adaptive", [&](auto watch) { (void)day.tuned(arrivals, watch); }),
-                   latency_over_time("batch_size 16, timeout 0", fixed({16, simulator::seconds(0)})),
-                   latency_over_time("batch_size 32, timeout 1 ms", fixed({32, simulator::seconds(1e-3)})),
-                   latency_over_time("batch_size 128, timeout 0", fixed({128, simulator::seconds(0)}))}});
+                   latency_over_time("at most 16, timeout 0", fixed({16, simulator::seconds(0)})),
+                   latency_over_time("at most 32, timeout 1 ms", fixed({32, simulator::seconds(1e-3)})),
+                   latency_over_time("at most 128, timeout 0", fixed({128, simulator::seconds(0)}))}});
 }
 
 const Workload workload("adaptive", "adaptive against the best fixed setting", run);

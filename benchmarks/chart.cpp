@@ -51,7 +51,7 @@ std::string course(const Chart& chart) {
     plot += fmt::format("{} $line{} using 1:2 with lines lw 2 lc rgb '{}' title {}", i == 0 ? "" : ",", i, colour(i),
                         quoted(chart.series[i].name));
   }
-  return fmt::format("set logscale y\nset key below maxrows 2 spacing 1.1\n{}{}\n", data, plot);
+  return fmt::format("set yrange [0:*]\nset key below maxrows 2 spacing 1.1\n{}{}\n", data, plot);
 }
 
 std::string bars(const Chart& chart) {

@@ -34,7 +34,8 @@ class Arrivals {
       Group& group = of(added_ - 1);
       const std::uint64_t before = added_ > 1 ? of(added_ - 2).items : 0;
       group.items = total_;
-      group.at += (at - group.at) * static_cast<Time::rep>(items) / static_cast<Time::rep>(total_ - before);
+      const double share = static_cast<double>(items) / static_cast<double>(total_ - before);
+      group.at += Time(static_cast<Time::rep>(static_cast<double>((at - group.at).count()) * share));
     } else {
       of(added_++) = {at, total_};
     }

@@ -73,7 +73,7 @@ class ReplayRule {
   void arrived(Time at, std::uint32_t items) noexcept { arrivals_.add(at, items); }
 
   [[nodiscard]] Setting finished(const Setting& now, std::size_t size, Time started, Time ended, Time oldest_arrived) {
-    costs_.learn(size, static_cast<double>((ended - started).count()));
+    costs_.learn(size, std::max(0.0, static_cast<double>((ended - started).count())));
     arrivals_.together(Time(static_cast<Time::rep>(costs_.typical() * static_cast<double>(leading_ + 1) / 16)),
                        leading_);
     const std::uint64_t came = arrivals_.between(oldest_arrived, started);
@@ -175,7 +175,7 @@ class ReplayRule {
     const Replay::Outcome outcome = replay_.run(setting, costs_, adaptive_.quantile);
     const double excess = std::max(1.0, outcome.quantile / static_cast<double>(adaptive_.target_latency.count()));
     const double load = std::min(1.2, busiest_ * costs_.of(setting.batch_size) / size / partitions_);
-    const double halvings = std::log2(static_cast<double>(adaptive_.max_batch_size) / size);
+    const double halvings = std::min(7.0, std::log2(static_cast<double>(adaptive_.max_batch_size) / size));
     return outcome.mean * excess * excess * excess * (1 + 0.15 * load * load + 0.005 * halvings);
   }
 
