@@ -40,6 +40,20 @@ std::string lines(const Chart& chart) {
                      ticks, 0.85 * longest.front().first, 1.18 * longest.back().first, data, plot);
 }
 
+/// Many points, over time.
+std::string course(const Chart& chart) {
+  std::string data;
+  std::string plot = "plot";
+  for (std::size_t i = 0; i < chart.series.size(); ++i) {
+    data += fmt::format("$line{} << END\n", i);
+    for (const auto& [x, y] : chart.series[i].points) data += fmt::format("{} {}\n", x, y);
+    data += "END\n";
+    plot += fmt::format("{} $line{} using 1:2 with lines lw 2 lc rgb '{}' title {}", i == 0 ? "" : ",", i, colour(i),
+                        quoted(chart.series[i].name));
+  }
+  return fmt::format("set yrange [0:*]\nset key below maxrows 2 spacing 1.1\n{}{}\n", data, plot);
+}
+
 std::string bars(const Chart& chart) {
   std::string data = "$bars << END\n";
   for (std::size_t i = 0; i < chart.series.size(); ++i) {
@@ -58,5 +72,8 @@ std::string bars(const Chart& chart) {
 void draw(const Chart& chart, const std::filesystem::path& directory) {
   run_gnuplot(fmt::format("{}set output {}\nset title {}\nset xlabel {}\nset ylabel {}\n{}", look,
                           quoted((directory / chart.file).string()), quoted(chart.title), quoted(chart.x_label),
-                          quoted(chart.y_label), chart.kind == Chart::Kind::lines ? lines(chart) : bars(chart)));
+                          quoted(chart.y_label),
+                          chart.kind == Chart::Kind::lines  ? lines(chart)
+                          : chart.kind == Chart::Kind::bars ? bars(chart)
+                                                            : course(chart)));
 }

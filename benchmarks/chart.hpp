@@ -14,7 +14,7 @@ struct Series {
 };
 
 struct Chart {
-  enum class Kind { lines, bars };
+  enum class Kind { lines, bars, course };
 
   std::string file;  // "speed_up.svg"
   std::string title;
@@ -24,5 +24,6 @@ struct Chart {
   std::vector<Series> series;
 };
 
-/// As an SVG, by gnuplot; both axes of a chart of lines are logarithmic. Throws a sentence if that is missing or fails.
+/// As an SVG, by gnuplot; both axes of a chart of lines are logarithmic, those of a course (over time) are not. Throws
+/// a sentence if that is missing or fails.
 void draw(const Chart& chart, const std::filesystem::path& directory);

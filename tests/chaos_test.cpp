@@ -161,10 +161,12 @@ class Chaos {
     if (random() % 3 == 0) options.weight = [](const Id& id) { return static_cast<std::size_t>(id % 2); };
     if (random() % 3 == 0) options.key = [](const Id& id) { return id % 5; };
     if (random() % 3 == 0) options.dedup = any_dedup(random);
+    if (!options.weight && random() % 4 == 0)
+      options.adaptive = batching::Adaptive{.max_batch_size = 1 + random() % 32};
     if (random() % 4 == 0) options.observer = std::make_shared<batching::Observer>();
     if (random() % 3 == 0) options.on_failure = batching::OnFailure::isolate;
     options.max_runs = 1 + random() % 12;
-    if (options.batch_timeout < 1ms && random() % 3 == 0) {
+    if (!options.adaptive && options.batch_timeout < 1ms && random() % 3 == 0) {
       options.min_batch_size = 1 + random() % options.batch_size;
       options.max_wait = 1ms;
     }

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <stdexcept>
+#include <string>
 
 namespace batching {
 
@@ -25,5 +27,36 @@ struct Adaptive {
   double quantile = 0.99;
   Policy policy = Policy::replay;
 };
+
+namespace detail {
+
+/// Throws `std::invalid_argument` where the bounds leave no room, naming the field and the value.
+inline void check(const Adaptive& adaptive) {
+  const auto refuse = [](const char* field, const std::string& rule, auto value) {
+    throw std::invalid_argument(std::string("batching::Options::adaptive.") + field + " must be " + rule + ", but is " +
+                                std::to_string(value));
+  };
+  if (adaptive.target_latency.count() <= 0) {
+    refuse("target_latency", "more than 0 nanoseconds", adaptive.target_latency.count());
+  }
+  if (adaptive.min_batch_size == 0) refuse("min_batch_size", "at least 1", adaptive.min_batch_size);
+  if (adaptive.max_batch_size < adaptive.min_batch_size) {
+    refuse("max_batch_size", "at least min_batch_size, which is " + std::to_string(adaptive.min_batch_size),
+           adaptive.max_batch_size);
+  }
+  if (adaptive.min_batch_timeout.count() < 0) {
+    refuse("min_batch_timeout", "0 or more nanoseconds", adaptive.min_batch_timeout.count());
+  }
+  if (adaptive.max_batch_timeout < adaptive.min_batch_timeout) {
+    refuse("max_batch_timeout",
+           "at least min_batch_timeout, which is " + std::to_string(adaptive.min_batch_timeout.count()) + " ns",
+           adaptive.max_batch_timeout.count());
+  }
+  if (!(adaptive.quantile > 0 && adaptive.quantile < 1)) {
+    refuse("quantile", "between 0 and 1", adaptive.quantile);
+  }
+}
+
+}  // namespace detail
 
 }  // namespace batching

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/adaptive.hpp>
 #include <batching/close_reason.hpp>
 #include <batching/dedup.hpp>
 #include <batching/detail/label.hpp>
@@ -97,6 +98,9 @@ struct BasicOptions {
   /// time, one runs, and all get its output, or its error. `batch_size` counts those that run, `max_queued` all.
   /// Nothing is remembered once they have left. Needs a copyable `Out`.
   Dedup dedup = {};
+  /// Moves `batch_size` and `batch_timeout`, which are then only where it begins. Not together with `weight`. Each
+  /// submission reads the clock, and the strand spends some microseconds for each batch on it.
+  std::optional<Adaptive> adaptive = std::nullopt;
   /// What becomes of a batch whose function fails ...
   FailurePolicy<In> on_failure = OnFailure::fail_batch;
   /// ... and with `OnFailure::isolate` how many times, at least 1, the function may be called for one batch. Whoever
@@ -118,6 +122,7 @@ struct BasicOptions {
                                 .overflow = overflow,
                                 .min_batch_size = min_batch_size,
                                 .max_wait = max_wait,
+                                .adaptive = adaptive,
                                 .max_runs = max_runs,
                                 .batch_deadline = batch_deadline,
                                 .observer = observer};
@@ -143,9 +148,29 @@ template <class In>
           .min_batch_size = options.min_batch_size,
           .max_wait = options.max_wait,
           .dedup = options.dedup.rules(),
+          .adaptive = options.adaptive,
           .max_runs = options.max_runs,
           .batch_deadline = options.batch_deadline,
           .observer = options.observer};
+}
+
+/// What the tuner may choose has to fit the rest.
+inline void check_adaptive(const Options& options) {
+  const Adaptive& adaptive = *options.adaptive;
+  check(adaptive);
+  if (options.weight.given) {
+    throw std::invalid_argument("batching::Options::adaptive must be empty where weight is given");
+  }
+  if (options.min_batch_size > adaptive.min_batch_size) {
+    throw std::invalid_argument("batching::Options::min_batch_size must be at most adaptive.min_batch_size, which is " +
+                                std::to_string(adaptive.min_batch_size) + ", but is " +
+                                std::to_string(options.min_batch_size));
+  }
+  if (options.max_wait && *options.max_wait < adaptive.max_batch_timeout) {
+    throw std::invalid_argument("batching::Options::max_wait must be at least adaptive.max_batch_timeout, which is " +
+                                std::to_string(adaptive.max_batch_timeout.count()) + " ns, but is " +
+                                std::to_string(options.max_wait->count()));
+  }
 }
 
 inline void check(const Options& options) {
@@ -168,6 +193,7 @@ inline void check(const Options& options) {
     refuse("max_wait", "at least batch_timeout, which is " + std::to_string(options.batch_timeout.count()) + " ns",
            options.max_wait->count());
   }
+  if (options.adaptive) check_adaptive(options);
   if (options.max_runs == 0) refuse("max_runs", "at least 1", options.max_runs);
   if (options.batch_deadline && options.batch_deadline->count() <= 0) {
     refuse("batch_deadline", "more than 0 nanoseconds", options.batch_deadline->count());

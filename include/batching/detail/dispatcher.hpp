@@ -12,6 +12,7 @@
 #include <batching/detail/running.hpp>
 #include <batching/detail/shared_call.hpp>
 #include <batching/detail/timings.hpp>
+#include <batching/detail/tuner.hpp>
 #include <batching/detail/waiting.hpp>
 #include <batching/detail/window.hpp>
 #include <batching/error.hpp>
@@ -52,7 +53,12 @@ class Dispatcher {
         admission_(options, core.counters().left),
         window_(options),
         batch_deadline_(options.batch_deadline),
-        observed_(options.observer != nullptr) {}
+        observed_(options.observer != nullptr) {
+    if (!options.adaptive) return;
+    tuner_ = std::make_unique<Tuner>(*options.adaptive, options.partitions,
+                                     Setting{options.batch_size, options.batch_timeout});
+    tune();
+  }
 
   [[nodiscard]] Admission& admission() noexcept { return admission_; }
   [[nodiscard]] const Admission& admission() const noexcept { return admission_; }
@@ -111,6 +117,7 @@ class Dispatcher {
   [[gnu::cold]] void join_rows(Call& call);
   void leave_row(Call& call, Delivery& delivery);
   std::uint32_t withdraw_all(Call& call);
+  void tune() { window_.set(tuner_->setting().batch_size, tuner_->setting().batch_timeout); }
   void note(Running& running, bool split);
   void watch(Running& running, Call& call);
   void unpack(Running& running);
@@ -138,6 +145,7 @@ class Dispatcher {
   Deadlines batch_deadlines_;
   Joinables joinables_;
   const bool observed_;
+  std::unique_ptr<Tuner> tuner_;
   Timings timings_;
   std::vector<std::unique_ptr<Running>> idle_;  // to be used again
   std::int64_t letters_ = 0;  // withdrawn calls that had their turn, less the letters about them that were read
@@ -153,6 +161,8 @@ inline Call& call_of(Waiting& waiting, bool in_parts) noexcept {
 
 inline void Dispatcher::accept(Call& call, Delivery& delivery) {
   Counters::add(core_.counters().accepted, call.size);
+  if (tuner_) [[unlikely]]
+    tuner_->arrived(call.arrived, call.size);
   if (admission_.overflow() == Overflow::drop_oldest) {
     while (window_.waiting() > 0 && window_.waiting() + call.size > admission_.most()) drop_oldest(delivery);
   }
@@ -320,7 +330,7 @@ inline Running* Dispatcher::start(Time now) {
   idle_.pop_back();
   timings_.count(now, window_.running());
   const auto departure = *window_.next(now, running.slices);
-  running.started = now;
+  running.started = running.oldest = now;
   running.info = {++batches_, departure.partition, departure.items, departure.reason, std::nullopt};
   running.start(core_);
   if (batch_deadline_) {
@@ -349,12 +359,13 @@ inline Running* Dispatcher::start(Time now) {
 inline void Dispatcher::note(Running& running, bool split) {
   const Time now = running.started;
   const bool watch_some = batch_deadline_ || deadlines_.first() != nullptr || split;
-  Time arrived = running.slices.front().call->arrived;
+  Time arrived = running.oldest = running.slices.front().call->arrived;
   std::uint32_t items = 0;
   for (const Slice& slice : running.slices) {
     if (slice.call->arrived != arrived) {
       timings_.waited(now - arrived, std::exchange(items, 0));
       arrived = slice.call->arrived;
+      running.oldest = std::min(running.oldest, arrived);
     }
     items += slice.count;
     if (observed_) running.report->add(slice.call, slice.call->arrived, slice.count);
@@ -397,6 +408,7 @@ inline void Dispatcher::unpack(Running& running) {
 inline void Dispatcher::leave(Running& running, Part& part, std::uint32_t items) {
   Call& call = static_cast<Call&>(*part.whole);
   timings_.waited(running.started - call.arrived, items);
+  running.oldest = std::min(running.oldest, call.arrived);
   if (observed_) running.report->add(&call, call.arrived, items);
   call.taken += items;
   if (call.left() == 0) Part::destroy(call);
@@ -436,6 +448,7 @@ inline bool Dispatcher::join_running(Call& call, Part& part) {
 
 inline void Dispatcher::finish(Running& running, Delivery& delivery) {
   joinables_.forget(running);
+  if (tuner_ && tuner_->finished(running.info.size, running.started, running.ended, running.oldest)) tune();
   timings_.ran(running.started, running.ended, window_.running());
   window_.release(running.info.partition);
   batch_deadlines_.remove(running);

@@ -47,7 +47,8 @@ class Engine final : public Core {
         owns_pool_(pool != nullptr),
         in_parts_(Window::in_parts(options)),
         stamps_all_((Window::timed(options) && options.key.given) || options.overflow == Overflow::drop_oldest ||
-                    options.observer != nullptr || !std::is_same_v<Clock, std::chrono::steady_clock>),
+                    options.observer != nullptr || options.adaptive ||
+                    !std::is_same_v<Clock, std::chrono::steady_clock>),
         observer_(options.observer),
         made_(Alarm<Clock>::now()),
         intake_(options.batch_size),

@@ -40,6 +40,7 @@ struct WindowRules {
         min_batch_size(options.min_batch_size),
         batch_timeout(options.batch_timeout),
         max_wait(options.max_wait.value_or(never)),
+        most_batch_size(options.adaptive ? options.adaptive->max_batch_size : options.batch_size),
         weighted(options.weight.given),
         dedup(options.dedup) {}
 
@@ -47,7 +48,8 @@ struct WindowRules {
   std::size_t min_batch_size;
   std::chrono::nanoseconds batch_timeout;
   std::chrono::nanoseconds max_wait;
-  bool weighted;  // then all that waits are `Part`s of one item
+  std::size_t most_batch_size;  // that it may ever be
+  bool weighted;                // then all that waits are `Part`s of one item
   DedupRules dedup;
 };
 
@@ -72,7 +74,7 @@ class Row final : public Deadline {
 
   explicit Row(const WindowRules& rules, Label::Ptr of = nullptr)
       : label(std::move(of)),
-        duplicates(rules.dedup ? std::make_unique<Duplicates>(rules.dedup, rules.batch_size) : nullptr),
+        duplicates(rules.dedup ? std::make_unique<Duplicates>(rules.dedup, rules.most_batch_size) : nullptr),
         rules_(rules) {}
   Row(const Row&) = delete;
   Row& operator=(const Row&) = delete;

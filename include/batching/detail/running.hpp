@@ -49,6 +49,7 @@ class Running : public Finished, public Kept, public Deadline {
   /// itself has one, and those of which items still waited when it left; if they fail, the others need not run.
   std::vector<Call*> watched;
   std::vector<SharedCall*> joinables;  // of it
+  Time oldest{};                       // when the first of its items came
   Time started{};                      // when it left
   Time ended{};                        // when its last answer was given
   std::unique_ptr<Report> report;      // if there is an observer

@@ -32,6 +32,7 @@ class Window {
   explicit Window(const Options& options)
       : rules_(options),
         keyed_(options.key.given),
+        adapts_(options.adaptive.has_value()),
         in_parts_(in_parts(options)),
         partitions_(options.partitions),
         threshold_(options.dedup.threshold),
@@ -64,6 +65,13 @@ class Window {
 
   /// How alike two items have to be to share an answer. Any thread.
   void set_threshold(double threshold) noexcept { threshold_.store(threshold, std::memory_order_relaxed); }
+
+  /// From now on windows are of this size, and wait so long.
+  void set(std::size_t batch_size, std::chrono::nanoseconds batch_timeout) {
+    rules_.batch_size = batch_size;
+    rules_.batch_timeout = batch_timeout;
+    for (auto& [label, row] : rows_) sort(row);
+  }
 
   /// Who has waited longest; somebody has to.
   [[nodiscard]] Waiting& oldest() const noexcept { return in_parts_ ? *oldest_ : only_.oldest(); }
@@ -117,7 +125,7 @@ class Window {
   }
   /// Is it enough to be woken when the window is full? Else whoever comes has to be looked at.
   [[nodiscard]] bool fills_by_count() const noexcept {
-    return !in_parts_ && only_.items() > 0 && !only_.lacks_company();
+    return !in_parts_ && !adapts_ && only_.items() > 0 && !only_.lacks_company();
   }
   [[nodiscard]] const WindowRules& rules() const noexcept { return rules_; }
   [[nodiscard]] std::size_t partitions() const noexcept { return partitions_; }
@@ -128,6 +136,7 @@ class Window {
 
   /// Does leaving depend on the time at all? If not, `arrived` may stay unset, and any `now` will do.
   [[nodiscard]] static bool timed(const Options& options) noexcept {
+    if (options.adaptive) return true;
     const auto by_time = [](std::chrono::nanoseconds limit) { return limit.count() > 0 && limit != never; };
     const bool waits = options.batch_size > 1 || options.weight.given;  // an item may weigh nothing
     return waits && (by_time(options.batch_timeout) ||
@@ -266,8 +275,9 @@ class Window {
     (part.newer != nullptr ? part.newer->older : newest_) = part.older;
   }
 
-  const WindowRules rules_;
+  WindowRules rules_;
   const bool keyed_;
+  const bool adapts_;
   const bool in_parts_;
   const std::size_t partitions_;
   std::atomic<double> threshold_;

@@ -1,0 +1,105 @@
+// Replay: the latest arrivals once more, in virtual time, under a setting that was not theirs.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/detail/arrivals.hpp>
+#include <batching/detail/batch_costs.hpp>
+#include <batching/detail/latencies.hpp>
+#include <batching/detail/time.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+namespace batching::detail {
+
+/// What a tuner moves.
+struct Setting {
+  std::size_t batch_size = 1;
+  std::chrono::nanoseconds batch_timeout{0};
+  bool operator==(const Setting&) const = default;
+};
+
+/// A copy of the arrivals, so that all settings are tried on the same ones. 20 KiB.
+class Replay {
+ public:
+  /// What would have come out, in nanoseconds.
+  struct Outcome {
+    double mean = 0;
+    double quantile = 0;
+  };
+
+  explicit Replay(std::size_t partitions) : free_(partitions) {}
+
+  /// Remembers what came, and that `standing` items were waiting already.
+  void record(const Arrivals& arrivals, std::uint64_t standing) noexcept {
+    size_ = 0;
+    if (arrivals.size() == 0) return;
+    const Time begin = arrivals[0].at;
+    if (standing > 0) add(0, standing);
+    for (std::size_t i = 0; i < arrivals.size(); ++i) {
+      add(static_cast<double>((arrivals[i].at - begin).count()), arrivals.items(i));
+    }
+  }
+
+  /// The rules are the window's: a batch leaves when it is full, or `batch_timeout` after its first item, but not
+  /// before a partition is free. Time in the number of groups and batches (a few microseconds).
+  [[nodiscard]] Outcome run(const Setting& setting, const BatchCosts& costs, double quantile) {
+    const auto patience = static_cast<double>(setting.batch_timeout.count());
+    const std::size_t room = std::max<std::size_t>(setting.batch_size, 1);
+    std::fill(free_.begin(), free_.end(), 0.0);
+    latencies_.clear();
+    std::uint64_t taken = 0;  // of the first group that waits
+    std::size_t batch = 0;
+    for (std::size_t first = 0; first < size_; ++batch) {
+      std::pop_heap(free_.begin(), free_.end(), std::greater<>());
+      double& partition = free_.back();
+      double leaves = std::max(partition, groups_[first].at + patience);
+      std::uint64_t items = 0;
+      std::size_t end = first;
+      std::uint64_t left_in_last = 0;
+      std::uint64_t from_last = 0;
+      while (end < size_ && items < room && groups_[end].at <= leaves) {
+        left_in_last = groups_[end].items - (end == first ? taken : 0);
+        from_last = std::min<std::uint64_t>(left_in_last, room - items);
+        items += from_last;
+        ++end;
+      }
+      if (items == room) leaves = std::max(partition, groups_[end - 1].at);
+      const double over = leaves + costs.of(static_cast<std::size_t>(items)) * costs.unevenness(batch);
+      for (std::size_t i = first; i + 1 < end; ++i) {
+        latencies_.add(over - groups_[i].at, groups_[i].items - (i == first ? taken : 0));
+      }
+      latencies_.add(over - groups_[end - 1].at, from_last);
+      if (from_last == left_in_last) {
+        first = end;
+        taken = 0;
+      } else {
+        taken = from_last + (end - 1 == first ? taken : 0);
+        first = end - 1;
+      }
+      partition = over;
+      std::push_heap(free_.begin(), free_.end(), std::greater<>());
+    }
+    return {latencies_.mean(), latencies_.quantile(quantile)};
+  }
+
+ private:
+  struct Group {
+    double at = 0;
+    std::uint64_t items = 0;
+  };
+
+  void add(double at, std::uint64_t items) noexcept { groups_[size_++] = {at, items}; }
+
+  std::array<Group, Arrivals::groups + 1> groups_{};
+  std::size_t size_ = 0;
+  std::vector<double> free_;  // when each partition is, as a heap
+  Latencies latencies_;
+};
+
+}  // namespace batching::detail
