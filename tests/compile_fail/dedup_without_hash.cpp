@@ -1,6 +1,7 @@
 // Options::dedup compares items without a hash.
 // SPDX-License-Identifier: BSL-1.0
-// expect: batching: dedup::exact\{\} needs a std::hash and an == of In; give it a hash and an equality, or a key function
+// expect: batching: dedup::exact\{\} needs a std::hash and an == of In; give it a hash and an equality, or a key
+// function
 #include <batching/batching.hpp>
 
 struct Point {

@@ -39,6 +39,11 @@ class Deadlines {
     down(last->place);
   }
 
+  /// No memory of many that were.
+  void shrink() noexcept {
+    if (heap_.empty() && heap_.capacity() > 1024) heap_ = std::vector<Deadline*>();
+  }
+
   /// The earliest; null if there is none.
   [[nodiscard]] Deadline* first() const noexcept { return heap_.empty() ? nullptr : heap_.front(); }
   [[nodiscard]] Time next() const noexcept { return heap_.empty() ? never : heap_.front()->deadline; }

@@ -3,16 +3,13 @@
 #pragma once
 
 #include <batching/detail/fingerprint.hpp>
-#include <batching/detail/recycling.hpp>
+#include <batching/detail/index.hpp>
 #include <batching/detail/waiting.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
-#include <unordered_map>
-#include <utility>
 #include <vector>
 
 namespace batching::detail {
@@ -27,10 +24,10 @@ class Duplicates {
   /// The one of which `part` is a twin, or null. `threshold`: how similar that has to be.
   [[nodiscard]] Part* find(const Part& part, double threshold) const {
     if (rules_.exact) {
-      const auto [first, last] = by_hash_.equal_range(part.fingerprint->hash());
-      const auto equal = std::find_if(
-          first, last, [&](const auto& other) { return other.second->fingerprint->equals(*part.fingerprint); });
-      if (equal != last) return equal->second;
+      Indexed* equal = equal_.find(part.fingerprint->hash(), [&](const Indexed& other) {
+        return static_cast<const Part&>(other).fingerprint->equals(*part.fingerprint);
+      });
+      if (equal != nullptr) return static_cast<Part*>(equal);
     }
     switch (rules_.search) {
       case DedupRules::Search::none:
@@ -49,7 +46,7 @@ class Duplicates {
   }
 
   void add(Part& part) {
-    if (rules_.exact) by_hash_.emplace(part.fingerprint->hash(), &part);
+    if (rules_.exact) equal_.add(part, part.fingerprint->hash());
     if (rules_.search == DedupRules::Search::none) return;
     if (filled_ == 0) next_ = 0;
     const std::span<const float> embedding = part.fingerprint->embedding();
@@ -71,14 +68,7 @@ class Duplicates {
 
   /// It does not wait any more. False: nobody could have joined it.
   bool remove(Part& part) {
-    bool found = false;
-    if (rules_.exact) {
-      // Not by asking whether they are equal: that is the user's to say, and it need not be the same each time.
-      const auto [first, last] = by_hash_.equal_range(part.fingerprint->hash());
-      const auto at = std::find_if(first, last, [&](const auto& other) { return other.second == &part; });
-      found = at != last;
-      if (found) by_hash_.erase(at);
-    }
+    const bool found = rules_.exact && equal_.remove(part);
     if (part.slot == Part::no_slot) return found;
     latest_[part.slot] = nullptr;
     part.slot = Part::no_slot;
@@ -88,7 +78,7 @@ class Duplicates {
 
   /// Nobody joins those who wait now.
   void clear() noexcept {
-    by_hash_.clear();
+    equal_.clear();
     for (Part*& part : latest_) {
       if (part != nullptr) part->slot = Part::no_slot;
       part = nullptr;
@@ -119,9 +109,7 @@ class Duplicates {
 
   const DedupRules rules_;
   const std::size_t window_;
-  std::unordered_multimap<std::size_t, Part*, std::hash<std::size_t>, std::equal_to<>,
-                          RecyclingAllocator<std::pair<const std::size_t, Part*>>>
-      by_hash_;
+  Index equal_;
   std::vector<Part*> latest_;      // a ring
   std::vector<float> embeddings_;  // theirs, one behind the other
   std::size_t next_ = 0;

@@ -5,6 +5,7 @@
 #include <batching/detail/deadlines.hpp>
 #include <batching/detail/duplicates.hpp>
 #include <batching/detail/fingerprint.hpp>
+#include <batching/detail/index.hpp>
 #include <batching/detail/label.hpp>
 #include <batching/detail/recycling.hpp>
 #include <batching/detail/time.hpp>
@@ -62,7 +63,7 @@ struct WindowRules {
 /// The row is cut into batches as late as possible: when a partition takes one. Until then whoever cancels leaves no
 /// gap, and an expired window keeps growing up to `batch_size`. Every function takes time in the number of priorities
 /// in use, but `take`, which also takes as long as the batch that it returns.
-class Row final : public Deadline {
+class Row final : public Deadline, public Indexed {
  public:
   static constexpr std::uint32_t most_passed_over = 64;
   static constexpr Time at_once = Time::min();

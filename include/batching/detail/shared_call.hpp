@@ -5,6 +5,7 @@
 #include <batching/detail/call.hpp>
 #include <batching/detail/delivery.hpp>
 #include <batching/detail/fingerprint.hpp>
+#include <batching/detail/index.hpp>
 #include <batching/detail/outputs.hpp>
 #include <batching/detail/recycling.hpp>
 #include <batching/detail/running.hpp>
@@ -20,7 +21,7 @@
 namespace batching::detail {
 
 /// Stands for them in their batch, and passes its answer on to each. The strand may add to them until it is there.
-class SharedCall : public Call {
+class SharedCall : public Call, public Indexed {
  public:
   /// `joinable`: the strand holds a reference until the batch is over.
   SharedCall(bool joinable) noexcept : Call(1, joinable, joinable ? 2 : 1) {}

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <batching/detail/fingerprint.hpp>
+#include <batching/detail/index.hpp>
 #include <batching/detail/intake.hpp>
 #include <batching/detail/label.hpp>
 #include <batching/detail/recycling.hpp>
@@ -50,7 +51,7 @@ struct Slice {
 /// Where items have weights or keys or may be twins, a call waits in parts: neighbouring items of equal key, or one
 /// item with its weight. The parts of a call are one array, which the call finds by its own link: not it is in the row,
 /// but they are.
-struct Part final : Waiting {
+struct Part final : Waiting, Indexed {
   Waiting* whole = nullptr;
   std::uint32_t first = 0;  // of the call's items
   std::uint32_t parts = 0;  // of the call

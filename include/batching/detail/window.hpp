@@ -3,6 +3,7 @@
 #pragma once
 
 #include <batching/detail/deadlines.hpp>
+#include <batching/detail/index.hpp>
 #include <batching/detail/label.hpp>
 #include <batching/detail/recycling.hpp>
 #include <batching/detail/row.hpp>
@@ -14,9 +15,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -39,6 +38,12 @@ class Window {
         only_(rules_) {
     free_.reserve(partitions_);
     for (std::size_t partition = partitions_; partition > 0; --partition) free_.push_back(partition - 1);
+  }
+
+  Window(const Window&) = delete;
+  Window& operator=(const Window&) = delete;
+  ~Window() {
+    rows_.for_each([](Indexed& row) { destroy(&static_cast<Row&>(row), RecyclingAllocator<void>()); });
   }
 
   /// A call joins its row, behind all of its priority.
@@ -70,7 +75,7 @@ class Window {
   void set(std::size_t batch_size, std::chrono::nanoseconds batch_timeout) {
     rules_.batch_size = batch_size;
     rules_.batch_timeout = batch_timeout;
-    for (auto& [label, row] : rows_) sort(row);
+    rows_.for_each([this](Indexed& row) { sort(static_cast<Row&>(row)); });
   }
 
   /// Who has waited longest; somebody has to.
@@ -144,15 +149,6 @@ class Window {
   }
 
  private:
-  struct Hash {
-    std::size_t operator()(const Label* label) const noexcept { return label->hash(); }
-  };
-  struct Equal {
-    bool operator()(const Label* one, const Label* other) const noexcept { return one->equals(*other); }
-  };
-  using Rows =
-      std::unordered_map<const Label*, Row, Hash, Equal, RecyclingAllocator<std::pair<const Label* const, Row>>>;
-
   /// When the first window may leave, partitions aside.
   [[nodiscard]] Time due() const noexcept {
     if (!keyed_) return only_.due();
@@ -160,10 +156,11 @@ class Window {
   }
   void seal(CloseReason reason) {
     only_.seal(reason);
-    for (auto& [label, row] : rows_) {
+    rows_.for_each([&](Indexed& entry) {
+      Row& row = static_cast<Row&>(entry);
       row.seal(reason);
       sort(row);
-    }
+    });
   }
 
   [[gnu::cold]] void submit_part(Part& part) {
@@ -217,23 +214,26 @@ class Window {
     return twins;
   }
   Row& row_for(Part& part) {
-    auto at = rows_.find(part.label.get());
-    if (at == rows_.end()) {
-      const Label* label = part.label.get();
-      at = rows_.try_emplace(label, rules_, std::move(part.label)).first;
-      at->second.served = ++turn_;
+    const std::size_t hash = part.label->hash();
+    auto* row = static_cast<Row*>(rows_.find(
+        hash, [&](const Indexed& other) { return static_cast<const Row&>(other).label->equals(*part.label); }));
+    if (row == nullptr) {
+      row = create<Row>(RecyclingAllocator<void>(), rules_, std::move(part.label));
+      rows_.add(*row, hash);
+      row->served = ++turn_;
     }
     part.label.reset();
-    part.row = &at->second;
-    return at->second;
+    part.row = row;
+    return *row;
   }
   /// After every change of a row: it is among those that can leave, or those whose time will come, or it is gone.
   void sort(Row& row) {
     const Time due = row.due();
     if (row.items() == 0) {
       leave(row);
-      rows_.erase(rows_.find(row.label.get()));
-      if (rows_.empty()) shrink();
+      rows_.remove(row);
+      destroy(&row, RecyclingAllocator<void>());
+      if (rows_.size() == 0) shrink();
     } else if (due == Row::at_once ? !row.ready : row.ready || row.deadline != due || row.place == Deadline::absent) {
       leave(row);
       row.ready = due == Row::at_once;
@@ -258,11 +258,8 @@ class Window {
   }
   /// No memory of keys that were.
   void shrink() {
-    constexpr std::size_t many = 1024;
-    if (rows_.bucket_count() <= many) return;
-    rows_ = Rows();
-    ready_ = Deadlines();
-    due_ = Deadlines();
+    ready_.shrink();
+    due_.shrink();
   }
 
   void remember(Part& part) noexcept {
@@ -284,7 +281,7 @@ class Window {
   std::vector<std::size_t> free_;  // partitions, the one used last at the back
   std::size_t waiting_ = 0;        // in parts
   Row only_;                       // without keys
-  Rows rows_;
+  Index rows_;
   Deadlines ready_;  // rows that can leave, by when they were served
   Deadlines due_;    // rows whose time will come
   std::uint64_t turn_ = 0;
