@@ -8,6 +8,7 @@
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
+#include <boost/asio/associator.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/basic_waitable_timer.hpp>
@@ -28,6 +29,7 @@
 namespace batching {
 namespace net = ::boost::asio;
 }
+#define BATCHING_NET_NAMESPACE boost::asio  // to specialise its templates
 
 #ifdef BOOST_ASIO_HAS_CO_AWAIT
 #define BATCHING_HAS_COROUTINES 1
@@ -39,6 +41,7 @@ namespace net = ::boost::asio;
 #include <asio/associated_allocator.hpp>
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/associated_executor.hpp>
+#include <asio/associator.hpp>
 #include <asio/async_result.hpp>
 #include <asio/awaitable.hpp>
 #include <asio/basic_waitable_timer.hpp>
@@ -59,6 +62,7 @@ namespace net = ::boost::asio;
 namespace batching {
 namespace net = ::asio;
 }
+#define BATCHING_NET_NAMESPACE asio  // to specialise its templates
 
 // Clang 14 with Asio 1.22 has none: what names `awaitable` is guarded by this.
 #ifdef ASIO_HAS_CO_AWAIT
