@@ -4,6 +4,7 @@
 
 #include <batching/batch_info.hpp>
 #include <batching/detail/batch_state.hpp>
+#include <batching/detail/emits.hpp>
 #include <batching/error.hpp>
 #include <batching/result.hpp>
 
@@ -20,7 +21,7 @@
 namespace batching {
 
 /// The last, optional parameter of every batch function that does not take a `Batch`.
-class BatchContext {
+class BatchContext : public detail::Emits<BatchContext> {
  public:
   explicit BatchContext(detail::Running& running) noexcept : running_(running) {}
   BatchContext(const BatchContext&) = delete;
@@ -32,6 +33,9 @@ class BatchContext {
   [[nodiscard]] bool stop_requested() const noexcept { return running_.stop_requested(); }
 
  private:
+  friend detail::Emits<BatchContext>;
+  [[nodiscard]] detail::Running& running() const noexcept { return running_; }
+
   detail::Running& running_;
 };
 
@@ -44,7 +48,7 @@ class BatchContext {
 /// handle stays answerable when its batcher is gone, and no destructor waits for one. Callers who are futures hear at
 /// once; completion handlers are posted, never run inside these functions.
 template <class In, class Out>
-class Batch {
+class Batch : public detail::Emits<Batch<In, Out>> {
  public:
   /// For the library: the first handle to a batch that has just started.
   explicit Batch(detail::BatchState<In, Out>& state) : state_(&state) { state.share(); }
@@ -160,6 +164,9 @@ class Batch {
     }
     state_->deliver(delivery, answered, false);
   }
+  friend detail::Emits<Batch>;
+  [[nodiscard]] detail::Running& running() const noexcept { return *state_; }
+
   Batch() = default;
   void reset() noexcept {
     if (state_ == nullptr || detail::BatchState<In, Out>::InFunction::drop(*state_)) return;

@@ -12,6 +12,7 @@
 #include <batching/dedup.hpp>
 #include <batching/error.hpp>
 #include <batching/future.hpp>
+#include <batching/hook.hpp>
 #include <batching/mapped.hpp>
 #include <batching/observer.hpp>
 #include <batching/options.hpp>

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/audience.hpp>
 #include <batching/detail/core.hpp>
 #include <batching/detail/deadlines.hpp>
 #include <batching/detail/delivery.hpp>
@@ -15,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 
 namespace batching::detail {
 
@@ -100,6 +102,9 @@ class Call : public Waiting, public Deadline {
     add_reference();  // to be given up by `publish`: the last turn may come in between
     delivery.add(*this, how);
   }
+
+  /// If its caller listens to hooks.
+  std::shared_ptr<Listener> listener;
 
  protected:
   ~Call() override = default;

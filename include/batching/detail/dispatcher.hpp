@@ -119,10 +119,11 @@ class Dispatcher {
   std::uint32_t withdraw_all(Call& call);
   void tune() { window_.set(tuner_->setting().batch_size, tuner_->setting().batch_timeout); }
   void note(Running& running, bool split);
+  static void seat(Running& running, const Call& call, std::size_t item, std::size_t first, std::size_t count);
   void watch(Running& running, Call& call);
   void unpack(Running& running);
   void leave(Running& running, Part& part, std::uint32_t items);
-  [[nodiscard]] Call& share(Running& running, Part& part);
+  [[nodiscard]] Call& share(Running& running, Part& part, std::size_t item);
   [[nodiscard]] bool join_running(Call& call, Part& part);
   static void begin_report(Running& running) {
     if (!running.report) running.report = std::make_unique<Report>();
@@ -146,6 +147,7 @@ class Dispatcher {
   Joinables joinables_;
   const bool observed_;
   std::unique_ptr<Tuner> tuner_;
+  bool listened_ = false;  // has there ever been a call whose caller listens?
   Timings timings_;
   std::vector<std::unique_ptr<Running>> idle_;  // to be used again
   std::int64_t letters_ = 0;  // withdrawn calls that had their turn, less the letters about them that were read
@@ -161,6 +163,7 @@ inline Call& call_of(Waiting& waiting, bool in_parts) noexcept {
 
 inline void Dispatcher::accept(Call& call, Delivery& delivery) {
   Counters::add(core_.counters().accepted, call.size);
+  if (call.listener) listened_ = true;
   if (tuner_) [[unlikely]]
     tuner_->arrived(call.arrived, call.size);
   if (admission_.overflow() == Overflow::drop_oldest) {
@@ -361,17 +364,26 @@ inline void Dispatcher::note(Running& running, bool split) {
   const bool watch_some = batch_deadline_ || deadlines_.first() != nullptr || split;
   Time arrived = running.oldest = running.slices.front().call->arrived;
   std::uint32_t items = 0;
+  std::size_t item = 0;
   for (const Slice& slice : running.slices) {
     if (slice.call->arrived != arrived) {
       timings_.waited(now - arrived, std::exchange(items, 0));
       arrived = slice.call->arrived;
       running.oldest = std::min(running.oldest, arrived);
     }
+    if (listened_) seat(running, static_cast<const Call&>(*slice.call), item, slice.first, slice.count);
+    item += slice.count;
     items += slice.count;
     if (observed_) running.report->add(slice.call, slice.call->arrived, slice.count);
     if (watch_some) watch(running, static_cast<Call&>(*slice.call));
   }
   timings_.waited(now - arrived, items);
+}
+
+/// The batch's items from `item` on are the call's from `first` on.
+inline void Dispatcher::seat(Running& running, const Call& call, std::size_t item, std::size_t first,
+                             std::size_t count) {
+  if (call.listener) running.audience.add(call.listener, item, count, first, call.size > 1);
 }
 
 inline void Dispatcher::watch(Running& running, Call& call) {
@@ -385,14 +397,17 @@ inline void Dispatcher::watch(Running& running, Call& call) {
 inline void Dispatcher::unpack(Running& running) {
   std::vector<Slice>& slices = running.slices;
   std::size_t count = 0;
+  std::size_t item = 0;
   for (const Slice& slice : slices) {
+    const std::size_t at = std::exchange(item, item + slice.count);
     Part& part = static_cast<Part&>(*slice.call);
     if (part.has_twins() || window_.rules().dedup.join_running) {
-      slices[count++] = {&share(running, part), 0, 1};
+      slices[count++] = {&share(running, part, at), 0, 1};
       continue;
     }
     Call& call = static_cast<Call&>(*part.whole);
     const std::uint32_t first = part.first + slice.first;
+    if (listened_) seat(running, call, at, first, slice.count);
     leave(running, part, slice.count);
     Slice& before = slices[count - (count > 0 ? 1 : 0)];
     if (count > 0 && before.call == &call && before.first + before.count == first) {
@@ -415,7 +430,7 @@ inline void Dispatcher::leave(Running& running, Part& part, std::uint32_t items)
   watch(running, call);
 }
 
-inline Call& Dispatcher::share(Running& running, Part& part) {
+inline Call& Dispatcher::share(Running& running, Part& part, std::size_t item) {
   const bool joinable = window_.rules().dedup.join_running;
   SharedCall& shared = workshop_->share(static_cast<Call&>(*part.whole), part.first, joinable);
   if (joinable) joinables_.add(running, shared, std::move(part.fingerprint));
@@ -424,6 +439,7 @@ inline Call& Dispatcher::share(Running& running, Part& part) {
     Part* next = twin->next_twin != &part ? twin->next_twin : nullptr;
     (void)shared.join({twin->whole, twin->first, 1});
     twin->taken = 1;
+    if (listened_) seat(running, static_cast<const Call&>(*twin->whole), item, twin->first, 1);
     leave(running, *twin, 1);  // may be its end
     twin = next;
   }
@@ -467,7 +483,9 @@ inline void Dispatcher::finish(Running& running, Delivery& delivery) {
   }
   running.watched.clear();
   // A handle that is still held will delete it.
-  if (running.release()) idle_.emplace_back(&running);
+  if (!running.release()) return;
+  running.audience.clear();
+  idle_.emplace_back(&running);
 }
 
 }  // namespace batching::detail

@@ -136,6 +136,7 @@ class Isolation final : public Owner, public std::enable_shared_from_this<Isolat
       if (error) {
         handle_->set_error(item, std::move(error));
       } else {
+        if (!whole_.audience.empty()) run_->audience.add(run_->slices.size(), whole_.audience, item);
         run_->slices.push_back({&trials_.back(), 0, 1});
       }
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <batching/batch_info.hpp>
+#include <batching/detail/audience.hpp>
 #include <batching/detail/call.hpp>
 #include <batching/detail/deadlines.hpp>
 #include <batching/detail/delivery.hpp>
@@ -49,6 +50,7 @@ class Running : public Finished, public Kept, public Deadline {
   /// itself has one, and those of which items still waited when it left; if they fail, the others need not run.
   std::vector<Call*> watched;
   std::vector<SharedCall*> joinables;  // of it
+  Audience audience;                   // who listens to its hooks
   Time oldest{};                       // when the first of its items came
   Time started{};                      // when it left
   Time ended{};                        // when its last answer was given
