@@ -31,14 +31,15 @@ namespace {
 
 constexpr Hook<int> progress{"progress"};
 
-/// What a caller has heard, as text: "progress@2: 30 40" or "phase!: loading".
+/// What a caller has heard, as text: "progress@2: 30 40", or "phase!3: loading" with the number of its items.
 class Ear {
  public:
   [[nodiscard]] CallOptions options() {
     CallOptions options;
     options.on_hook = [heard = heard_](const HookEvent& event) {
       std::string line(event.hook);
-      line += event.is_broadcast ? "!:" : "@" + std::to_string(event.offset) + ":";
+      line += event.is_broadcast ? "!" + std::to_string(event.items) + ":" : "@" + std::to_string(event.offset) + ":";
+      if (!event.is_broadcast && event.items != event.payloads.size()) line += " (wrong number)";
       for (const std::any& payload : event.payloads) {
         if (const int* number = std::any_cast<int>(&payload)) {
           line += " " + std::to_string(*number);
@@ -79,8 +80,8 @@ TEST_CASE("every caller hears of its own items only, although a batch mixes call
   auto deaf = batcher.dispatch(3);
   auto one = batcher.dispatch(4, third.options());
   io.poll();
-  CHECK(first.heard() == Heard{"phase!: begun", "progress@0: 10 20"});
-  CHECK(third.heard() == Heard{"phase!: begun", "progress@0: 40"});
+  CHECK(first.heard() == Heard{"phase!2: begun", "progress@0: 10 20"});
+  CHECK(third.heard() == Heard{"phase!1: begun", "progress@0: 40"});
   CHECK(get_within(two) == std::vector<int>{1, 4});
   CHECK(get_within(deaf) == 9);
 }
@@ -99,7 +100,7 @@ TEST_CASE("a call that is split hears of each part with its offset, and batches 
   auto five = batcher.dispatch_many({2, 3, 4, 5, 6}, ear.options());
   io.poll();
   CHECK(sizes == std::vector<std::size_t>{4, 2});
-  CHECK(ear.heard() == Heard{"phase!: begun", "progress@0: 20 30 40", "phase!: begun", "progress@3: 50 60"});
+  CHECK(ear.heard() == Heard{"phase!3: begun", "progress@0: 20 30 40", "phase!2: begun", "progress@3: 50 60"});
 }
 
 TEST_CASE("item by item, as it goes, also from a handle on another thread") {
@@ -118,7 +119,7 @@ TEST_CASE("item by item, as it goes, also from a handle on another thread") {
     held[0].broadcast(progress, 5);
     held[0].complete(std::vector<int>{1, 2, 3});
   }).join();
-  CHECK(ear.heard() == Heard{"done@1: 99", "progress@0: 88", "progress!: 5"});
+  CHECK(ear.heard() == Heard{"done@1: 99", "progress@0: 88", "progress!2: 5"});
   CHECK(get_within(two) == std::vector<int>{2, 3});
   held[0].emit("late", std::vector<int>{1, 2, 3});  // harmless, as long as there is the handle
   io.poll();
@@ -236,7 +237,7 @@ TEST_CASE("with keys and weights, a caller with several parts in a batch hears a
   std::vector<std::string> payloads;
   for (const std::string& line : ear.heard())
     (line.find('!') != std::string::npos ? broadcasts : payloads).push_back(line);
-  CHECK(broadcasts == Heard{"phase!: begun"});
+  CHECK(broadcasts == Heard{"phase!3: begun"});
   CHECK((payloads == Heard{"progress@0: 10 20 30"} ||
          payloads == Heard{"progress@0: 10", "progress@1: 20", "progress@2: 30"}));
 }
@@ -249,8 +250,8 @@ TEST_CASE("deduplicated, everybody hears of the item that is theirs, too") {
   auto many = batcher.dispatch_many({1, 2, 1}, first.options());
   auto one = batcher.dispatch(2, second.options());
   io.poll();
-  CHECK(first.heard() == Heard{"phase!: begun", "progress@0: 10", "progress@2: 10", "progress@1: 20"});
-  CHECK(second.heard() == Heard{"phase!: begun", "progress@0: 20"});
+  CHECK(first.heard() == Heard{"phase!3: begun", "progress@0: 10", "progress@2: 10", "progress@1: 20"});
+  CHECK(second.heard() == Heard{"phase!1: begun", "progress@0: 20"});
 }
 
 TEST_CASE("isolated, each run tells those whose items are in it") {

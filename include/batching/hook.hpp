@@ -26,6 +26,7 @@ struct HookEvent {
   std::size_t offset = 0;                ///< of the first of these items in the caller's call
   std::span<const std::any> payloads{};  ///< one for each item from there on; of a broadcast the one
   bool is_broadcast = false;             ///< of the whole batch, not of an item
+  std::size_t items = 0;                 ///< of the caller: those in the payloads; of a broadcast all in the batch
 
   [[nodiscard]] bool is(std::string_view name) const noexcept { return hook == name; }
   template <class T>

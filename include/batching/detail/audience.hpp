@@ -44,9 +44,12 @@ class Audience {
   /// be others of that caller.
   void add(const std::shared_ptr<Listener>& listener, std::size_t first, std::size_t count, std::size_t offset,
            bool may_repeat) {
-    const bool again = may_repeat && std::any_of(seats_.begin(), seats_.end(),
-                                                 [&](const Seat& seat) { return seat.listener == listener; });
-    seats_.push_back({listener, first, count, offset, again});
+    const auto before = may_repeat ? std::find_if(seats_.begin(), seats_.end(),
+                                                  [&](const Seat& seat) { return seat.listener == listener; })
+                                   : seats_.end();
+    const bool again = before != seats_.end();
+    if (again) before->items += count;
+    seats_.push_back({listener, first, count, offset, count, again});
   }
   /// Item `item` of this batch is item `from` of another.
   void add(std::size_t item, const Audience& other, std::size_t from) {
@@ -64,12 +67,13 @@ class Audience {
       const std::size_t from = std::max(first, seat.first);
       const std::size_t to = std::min(end, seat.first + seat.count);
       if (from >= to) continue;
-      seat.listener->hear({hook, seat.offset + from - seat.first, payloads.subspan(from - first, to - from), false});
+      seat.listener->hear(
+          {hook, seat.offset + from - seat.first, payloads.subspan(from - first, to - from), false, to - from});
     }
   }
   void broadcast(std::string_view hook, const std::any& payload) const {
     for (const Seat& seat : seats_) {
-      if (!seat.again) seat.listener->hear({hook, seat.offset, {&payload, 1}, true});
+      if (!seat.again) seat.listener->hear({hook, seat.offset, {&payload, 1}, true, seat.items});
     }
   }
 
@@ -79,7 +83,8 @@ class Audience {
     std::size_t first;
     std::size_t count;
     std::size_t offset;
-    bool again;  // the same caller has one before
+    std::size_t items;  // of the caller in all seats, if it is the first
+    bool again;         // the same caller has one before
   };
   std::vector<Seat> seats_;
 };
