@@ -3,15 +3,12 @@
 #pragma once
 
 #include <batching/detail/admission.hpp>
+#include <batching/detail/boarding.hpp>
 #include <batching/detail/call.hpp>
 #include <batching/detail/core.hpp>
 #include <batching/detail/deadlines.hpp>
 #include <batching/detail/delivery.hpp>
-#include <batching/detail/joinables.hpp>
-#include <batching/detail/report.hpp>
 #include <batching/detail/running.hpp>
-#include <batching/detail/shared_call.hpp>
-#include <batching/detail/timings.hpp>
 #include <batching/detail/tuner.hpp>
 #include <batching/detail/waiting.hpp>
 #include <batching/detail/window.hpp>
@@ -31,18 +28,6 @@
 
 namespace batching::detail {
 
-/// Makes the batches that run; nobody here knows their types or the batch function.
-class Workshop {
- public:
-  Workshop() = default;
-  Workshop(const Workshop&) = delete;
-  Workshop& operator=(const Workshop&) = delete;
-  virtual ~Workshop() = default;
-  [[nodiscard]] virtual std::unique_ptr<Running> make() = 0;
-  /// A call that stands for this item of a call, and others like it.
-  [[nodiscard]] virtual SharedCall& share(Call& call, std::uint32_t item, bool joinable) = 0;
-};
-
 /// The bookkeeping around the window: calls come in, leave in batches, time out, are withdrawn, fail. Knows neither
 /// threads nor timers; what it answers it puts into a delivery.
 class Dispatcher {
@@ -53,7 +38,7 @@ class Dispatcher {
         admission_(options, core.counters().left),
         window_(options),
         batch_deadline_(options.batch_deadline),
-        observed_(options.observer != nullptr) {
+        boarding_(core, *workshop_, options) {
     if (!options.adaptive) return;
     tuner_ = std::make_unique<Tuner>(*options.adaptive, options.partitions,
                                      Setting{options.batch_size, options.batch_timeout});
@@ -65,10 +50,7 @@ class Dispatcher {
   [[nodiscard]] Window& window() noexcept { return window_; }
   [[nodiscard]] const Window& window() const noexcept { return window_; }
   [[nodiscard]] Time next_deadline() const noexcept { return std::min(deadlines_.next(), batch_deadlines_.next()); }
-  /// May the strand look at a call whose batch runs, although it is of one item and has no deadline?
-  [[nodiscard]] bool looks_after() const noexcept {
-    return batch_deadline_.has_value() || window_.rules().dedup.join_running;
-  }
+  [[nodiscard]] const Boarding& boarding() const noexcept { return boarding_; }
 
   void accept(Call& call, Delivery& delivery);
   /// A call for which there was no room waits at the door.
@@ -94,8 +76,8 @@ class Dispatcher {
   void finish(Running& running, Delivery& delivery);
   /// What the strand alone knows of.
   void measure(Time now, Stats& stats) {
-    timings_.count(now, window_.running());
-    timings_.write(stats);
+    boarding_.timings().count(now, window_.running());
+    boarding_.timings().write(stats);
     stats.partitions = window_.partitions();
     stats.batch_size = window_.rules().batch_size;
     stats.batch_timeout = window_.rules().batch_timeout;
@@ -118,17 +100,6 @@ class Dispatcher {
   void leave_row(Call& call, Delivery& delivery);
   std::uint32_t withdraw_all(Call& call);
   void tune() { window_.set(tuner_->setting().batch_size, tuner_->setting().batch_timeout); }
-  void note(Running& running, bool split);
-  static void seat(Running& running, const Call& call, std::size_t item, std::size_t first, std::size_t count);
-  void watch(Running& running, Call& call);
-  void unpack(Running& running);
-  void leave(Running& running, Part& part, std::uint32_t items);
-  [[nodiscard]] Call& share(Running& running, Part& part, std::size_t item);
-  [[nodiscard]] bool join_running(Call& call, Part& part);
-  static void begin_report(Running& running) {
-    if (!running.report) running.report = std::make_unique<Report>();
-    running.report->begin(running.started);
-  }
   void expect(Call& call);
   void turn_away(Applicant& applicant, Delivery& delivery);
   void let_go(Applicant& applicant, Delivery& delivery);
@@ -144,11 +115,8 @@ class Dispatcher {
   Deadlines deadlines_;
   const std::optional<std::chrono::nanoseconds> batch_deadline_;
   Deadlines batch_deadlines_;
-  Joinables joinables_;
-  const bool observed_;
+  Boarding boarding_;
   std::unique_ptr<Tuner> tuner_;
-  bool listened_ = false;  // has there ever been a call whose caller listens?
-  Timings timings_;
   std::vector<std::unique_ptr<Running>> idle_;  // to be used again
   std::int64_t letters_ = 0;  // withdrawn calls that had their turn, less the letters about them that were read
   std::size_t kept_ = 0;
@@ -163,7 +131,7 @@ inline Call& call_of(Waiting& waiting, bool in_parts) noexcept {
 
 inline void Dispatcher::accept(Call& call, Delivery& delivery) {
   Counters::add(core_.counters().accepted, call.size);
-  if (call.listener) listened_ = true;
+  if (call.listener) boarding_.listened();
   if (tuner_) [[unlikely]]
     tuner_->arrived(call.arrived, call.size);
   if (admission_.overflow() == Overflow::drop_oldest) {
@@ -183,12 +151,12 @@ inline void Dispatcher::join_row(Call& call) {
 
 inline void Dispatcher::join_rows(Call& call) {
   Part* parts = Part::of(call);
-  const bool may_join = window_.rules().dedup.join_running;
+  const bool may_join = boarding_.joins_running();
   if (may_join) call.add_reference();  // what it joins may answer it at once
   for (std::uint32_t i = 0; i < parts->parts; ++i) {
     parts[i].arrived = call.arrived;
     parts[i].priority = call.priority;
-    if (!may_join || !join_running(call, parts[i])) window_.submit(parts[i]);
+    if (!may_join || !boarding_.join_running(call, parts[i])) window_.submit(parts[i]);
   }
   if (!may_join) return;
   if (call.left() == 0) Part::destroy(call);  // all have joined
@@ -312,7 +280,7 @@ inline void Dispatcher::expire(Time now, Delivery& delivery) {
       call->answer_early(std::make_exception_ptr(Error(errc::timed_out)), Answered::timed_out, delivery);
       if (call->is_claimed()) leave_row(*call, delivery);
     }
-    joinables_.forget(running);
+    boarding_.forget(running);
     running.set_overdue();  // only now: a function that ends when it is told would have been in time
   }
 }
@@ -331,7 +299,7 @@ inline Running* Dispatcher::start(Time now) {
   if (idle_.empty()) idle_.push_back(workshop_->make());
   Running& running = *idle_.back().release();
   idle_.pop_back();
-  timings_.count(now, window_.running());
+  boarding_.timings().count(now, window_.running());
   const auto departure = *window_.next(now, running.slices);
   running.started = running.oldest = now;
   running.info = {++batches_, departure.partition, departure.items, departure.reason, std::nullopt};
@@ -341,13 +309,7 @@ inline Running* Dispatcher::start(Time now) {
     running.info.deadline = std::chrono::steady_clock::time_point(running.deadline);
     batch_deadlines_.add(running);
   }
-  if (observed_) begin_report(running);
-  if (window_.in_parts()) {
-    unpack(running);
-  } else {
-    note(running, departure.split);
-  }
-  if (observed_) running.report->end(running.info, departure.weight, window_.waiting());
+  boarding_.board(running, departure, deadlines_.first() != nullptr, window_.waiting());
   Counters& counts = core_.counters();
   Counters::add(counts.left, departure.items + departure.twins);
   Counters::add(counts.deduplicated, departure.twins);
@@ -358,114 +320,10 @@ inline Running* Dispatcher::start(Time now) {
   return &running;
 }
 
-/// How long those have waited who leave, and who of them has to be seen to in the end. Neighbours often came together.
-inline void Dispatcher::note(Running& running, bool split) {
-  const Time now = running.started;
-  const bool watch_some = batch_deadline_ || deadlines_.first() != nullptr || split;
-  Time arrived = running.oldest = running.slices.front().call->arrived;
-  std::uint32_t items = 0;
-  std::size_t item = 0;
-  for (const Slice& slice : running.slices) {
-    if (slice.call->arrived != arrived) {
-      timings_.waited(now - arrived, std::exchange(items, 0));
-      arrived = slice.call->arrived;
-      running.oldest = std::min(running.oldest, arrived);
-    }
-    if (listened_) seat(running, static_cast<const Call&>(*slice.call), item, slice.first, slice.count);
-    item += slice.count;
-    items += slice.count;
-    if (observed_) running.report->add(slice.call, slice.call->arrived, slice.count);
-    if (watch_some) watch(running, static_cast<Call&>(*slice.call));
-  }
-  timings_.waited(now - arrived, items);
-}
-
-/// The batch's items from `item` on are the call's from `first` on.
-inline void Dispatcher::seat(Running& running, const Call& call, std::size_t item, std::size_t first,
-                             std::size_t count) {
-  if (call.listener) running.audience.add(call.listener, item, count, first, call.size > 1);
-}
-
-inline void Dispatcher::watch(Running& running, Call& call) {
-  if (!batch_deadline_ && call.place == Deadline::absent && call.left() == 0) return;
-  if (!running.watched.empty() && running.watched.back() == &call) return;
-  call.add_reference();
-  running.watched.push_back(&call);
-}
-
-/// From parts to slices of whole calls; twins become one call that stands for all.
-inline void Dispatcher::unpack(Running& running) {
-  std::vector<Slice>& slices = running.slices;
-  std::size_t count = 0;
-  std::size_t item = 0;
-  for (const Slice& slice : slices) {
-    const std::size_t at = std::exchange(item, item + slice.count);
-    Part& part = static_cast<Part&>(*slice.call);
-    if (part.has_twins() || window_.rules().dedup.join_running) {
-      slices[count++] = {&share(running, part, at), 0, 1};
-      continue;
-    }
-    Call& call = static_cast<Call&>(*part.whole);
-    const std::uint32_t first = part.first + slice.first;
-    if (listened_) seat(running, call, at, first, slice.count);
-    leave(running, part, slice.count);
-    Slice& before = slices[count - (count > 0 ? 1 : 0)];
-    if (count > 0 && before.call == &call && before.first + before.count == first) {
-      before.count += slice.count;
-    } else {
-      slices[count++] = {&call, first, slice.count};
-    }
-  }
-  slices.resize(count);
-}
-
-/// So many items of the part are in the batch.
-inline void Dispatcher::leave(Running& running, Part& part, std::uint32_t items) {
-  Call& call = static_cast<Call&>(*part.whole);
-  timings_.waited(running.started - call.arrived, items);
-  running.oldest = std::min(running.oldest, call.arrived);
-  if (observed_) running.report->add(&call, call.arrived, items);
-  call.taken += items;
-  if (call.left() == 0) Part::destroy(call);
-  watch(running, call);
-}
-
-inline Call& Dispatcher::share(Running& running, Part& part, std::size_t item) {
-  const bool joinable = window_.rules().dedup.join_running;
-  SharedCall& shared = workshop_->share(static_cast<Call&>(*part.whole), part.first, joinable);
-  if (joinable) joinables_.add(running, shared, std::move(part.fingerprint));
-  std::size_t twins = 0;
-  for (Part* twin = &part; twin != nullptr; ++twins) {
-    Part* next = twin->next_twin != &part ? twin->next_twin : nullptr;
-    (void)shared.join({twin->whole, twin->first, 1});
-    twin->taken = 1;
-    if (listened_) seat(running, static_cast<const Call&>(*twin->whole), item, twin->first, 1);
-    leave(running, *twin, 1);  // may be its end
-    twin = next;
-  }
-  if (observed_) running.report->deduplicated(twins - 1);
-  return shared;
-}
-
-/// Shares the answer of an equal item that runs, if there is one.
-inline bool Dispatcher::join_running(Call& call, Part& part) {
-  SharedCall* shared = joinables_.find(*part.fingerprint);
-  if (shared == nullptr || !shared->join({&call, part.first, 1})) return false;
-  part.taken = 1;
-  ++call.taken;
-  if (call.place != Deadline::absent || batch_deadline_ || call.size > 1) {
-    call.add_reference();
-    shared->running->watched.push_back(&call);
-  }
-  Counters::add(core_.counters().left, 1);
-  Counters::add(core_.counters().deduplicated, 1);
-  return true;
-}
-
 inline void Dispatcher::finish(Running& running, Delivery& delivery) {
-  joinables_.forget(running);
+  boarding_.forget(running);
   if (tuner_ && tuner_->finished(running.info.size, running.started, running.ended, running.oldest)) tune();
-  timings_.ran(running.started, running.ended, window_.running());
+  boarding_.timings().ran(running.started, running.ended, window_.running());
   window_.release(running.info.partition);
   batch_deadlines_.remove(running);
   core_.counters().running.fetch_sub(1);

@@ -85,7 +85,7 @@ class Engine final : public Core {
   }
   /// Do items have weights or keys?
   [[nodiscard]] bool in_parts() const noexcept { return in_parts_; }
-  [[nodiscard]] bool looks_after() const noexcept { return dispatcher_.looks_after(); }
+  [[nodiscard]] bool looks_after() const noexcept { return dispatcher_.boarding().looks_after(); }
   void set_dedup_threshold(double threshold) noexcept { dispatcher_.window().set_threshold(threshold); }
   [[nodiscard]] std::size_t max_queued() const noexcept { return dispatcher_.admission().most(); }
 
@@ -386,8 +386,8 @@ void Engine<Clock>::settle(Delivery& delivery) {
 template <class Clock>
 Intake::Until Engine<Clock>::until(Time now) const noexcept {
   const Window& window = dispatcher_.window();
-  if (window.rules().dedup.join_running) return Intake::Until::next;     // whoever comes may have nothing to wait for
-  if (window.busy() || window.ready(now)) return Intake::Until::urgent;  // if ready, a runner is on its way
+  if (dispatcher_.boarding().joins_running()) return Intake::Until::next;  // whoever comes may have nothing to wait for
+  if (window.busy() || window.ready(now)) return Intake::Until::urgent;    // if ready, a runner is on its way
   return window.fills_by_count() ? Intake::Until::full : Intake::Until::next;
 }
 
