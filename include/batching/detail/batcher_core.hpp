@@ -31,7 +31,15 @@
 #include <utility>
 #include <vector>
 
+namespace batching {
+template <class Out>
+class Stream;
+}
+
 namespace batching::detail {
+
+template <class In, class Out, class Clock, class Range>
+class StreamSource;
 
 template <class T>
 struct SignatureOf {
@@ -224,6 +232,17 @@ struct BatcherCore {
     Future<Outs> future(*call, *engine);
     launch(*call, *engine, options(), call_options, true);
     return future;
+  }
+
+  template <class Range>
+  Stream<Out> submit_stream(Range&& range, const CallOptions& call_options) {
+    static_assert(std::is_void_v<Out> || std::default_initializable<Stored<Out>>,
+                  "batching: dispatch_stream needs a default constructible Out for the error case");
+    using Source = StreamSource<In, Out, Clock, std::decay_t<Range>>;
+    auto source =
+        std::make_shared<Source>(engine, workshop, std::decay_t<Range>(std::forward<Range>(range)), call_options);
+    source->start();
+    return Stream<Out>(std::move(source));
   }
 
   template <class Token>
