@@ -46,6 +46,13 @@ std::string text_of(StreamEvent<int>& event) {
   return line;
 }
 
+/// Outputs, however many events they have come in.
+std::string joined(const Lines& lines) {
+  std::string all;
+  for (const std::string& line : lines) all += (all.empty() ? "" : " ") + line.substr(line.find(':') + 2);
+  return all;
+}
+
 /// Everything that can be had without waiting, by async_next; an error is its text.
 class Reader {
  public:
@@ -92,7 +99,7 @@ TEST_CASE("outputs come in the order of the items, whatever batch comes first") 
   bench.finish(1);
   CHECK(reader.read().empty());  // the first two are not there yet
   bench.finish(0);
-  CHECK(reader.read() == Lines{"0: 1 4 9 16"});
+  CHECK(joined(reader.read()) == "1 4 9 16");
   bench.finish_all();
   CHECK(reader.read() == Lines{"4: 25", "end"});
   audit(bench.batcher);
@@ -108,7 +115,9 @@ TEST_CASE("an error comes in its place, after everything before it, and ends the
   bench.finish(2);
   CHECK(reader.read().empty());
   bench.finish(0);
-  CHECK(reader.read() == Lines{"0: 1 4 33", "four", "end"});
+  const Lines lines = reader.read();
+  CHECK(joined(Lines(lines.begin(), lines.end() - 2)) == "1 4 33");
+  CHECK(Lines(lines.end() - 2, lines.end()) == Lines{"four", "end"});
   bench.held.clear();
   bench.poll();
   audit(bench.batcher);

@@ -46,7 +46,7 @@ class StreamSource final : public StreamState<Out> {
   }
 
   ~StreamSource() override {
-    for (const auto& entry : calls_) entry.second->release();
+    for (const auto& entry : calls_) entry.second.call->release();
   }
 
   void start() {
@@ -59,13 +59,21 @@ class StreamSource final : public StreamState<Out> {
   }
 
  private:
+  /// A call that has not been answered, with a reference. Before it is launched it cannot be cancelled.
+  struct Flying {
+    Call* call;
+    bool launched;
+  };
+
   struct Answer {
     Answer(std::shared_ptr<StreamSource> of, std::size_t item) noexcept : source(std::move(of)), number(item) {}
     Answer(Answer&&) noexcept = default;
     Answer& operator=(Answer&&) = delete;
     ~Answer() {
+      if (!source) return;
       // Destroyed uncalled: the executor is no more.
-      if (source) source->answered(number, std::make_exception_ptr(Error(errc::closed)), nullptr);
+      source->answered(number, std::make_exception_ptr(Error(errc::closed)), nullptr);
+      source->forget(number);
     }
 
     void operator()(std::exception_ptr error) requires std::is_void_v<Out> {
@@ -146,31 +154,45 @@ class StreamSource final : public StreamState<Out> {
       self->options_.on_hook(its);
     };
     auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(input), engine_, 1, true, Answer(self, number));
-    call->add_reference();
+    call->add_reference();  // for `calls_`
+    call->add_reference();  // for this function
     {
       const std::lock_guard lock(pull_mutex_);
-      calls_.emplace(number, call);
+      calls_.emplace(number, Flying{call, false});
     }
     launch(*call, engine_, workshop_->options, options, false);
-  }
-  void ended(std::size_t number) {
     {
       const std::lock_guard lock(pull_mutex_);
       const auto at = calls_.find(number);
-      at->second->release();
+      if (at != calls_.end()) at->second.launched = true;
+    }
+    if (this->over()) call->cancel(this->core());
+    call->release();
+  }
+  void ended(std::size_t number) {
+    forget(number);
+    pull();
+  }
+  void forget(std::size_t number) {
+    Call* call = nullptr;
+    {
+      const std::lock_guard lock(pull_mutex_);
+      const auto at = calls_.find(number);
+      call = at->second.call;
       calls_.erase(at);
       --in_flight_;
     }
-    pull();
+    call->release();
   }
 
   void withdraw() override {
     std::vector<Call*> calls;
     {
       const std::lock_guard lock(pull_mutex_);
-      for (const auto& entry : calls_) {
-        entry.second->add_reference();
-        calls.push_back(entry.second);
+      for (const auto& [number, flying] : calls_) {
+        if (!flying.launched) continue;  // whoever launches it will look
+        flying.call->add_reference();
+        calls.push_back(flying.call);
       }
     }
     for (Call* call : calls) {
@@ -190,7 +212,7 @@ class StreamSource final : public StreamState<Out> {
   bool pulling_ = false;
   bool done_ = false;
   std::size_t in_flight_ = 0;
-  std::map<std::size_t, Call*> calls_;  // in flight, each with a reference
+  std::map<std::size_t, Flying> calls_;
 };
 
 }  // namespace batching::detail
