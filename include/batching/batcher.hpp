@@ -6,9 +6,11 @@
 #include <batching/call_options.hpp>
 #include <batching/detail/asio.hpp>
 #include <batching/detail/batcher_core.hpp>
+#include <batching/detail/stream_source.hpp>
 #include <batching/future.hpp>
 #include <batching/options.hpp>
 #include <batching/stats.hpp>
+#include <batching/stream.hpp>
 
 #include <chrono>
 #include <concepts>
@@ -113,6 +115,20 @@ class Batcher {
   auto async_dispatch_many(Range&& inputs, Token&& token) {
     return core_.async_many(detail::to_array<In>(std::forward<Range>(inputs)), CallOptions(),
                             std::forward<Token>(token));
+  }
+
+  /// Submits the items of a range, which may be lazy: it is taken (copied, if it is an lvalue), and read as batches
+  /// have room, at first on this thread, later on the batcher's executor, never all at once. Outputs and hooks come as
+  /// events, in the order of the items. What reading the range throws ends the stream, after what came before.
+  /// `options.timeout` bounds it as a whole.
+  template <std::ranges::input_range Range>
+  requires std::constructible_from<In, std::ranges::range_reference_t<Range>> ||
+      std::constructible_from<In, std::ranges::range_rvalue_reference_t<Range>>
+          Stream<Out> dispatch_stream(Range&& inputs, const CallOptions& options = {}) {
+    return core_.submit_stream(std::forward<Range>(inputs), options);
+  }
+  Stream<Out> dispatch_stream(std::initializer_list<In> inputs, const CallOptions& options = {}) {
+    return core_.submit_stream(std::vector<In>(inputs), options);
   }
 
   /// Runs the batch function at once, on the calling thread, with a batch of this item; returns its output or throws

@@ -18,4 +18,6 @@
 #include <batching/options.hpp>
 #include <batching/result.hpp>
 #include <batching/stats.hpp>
+#include <batching/stream.hpp>
+#include <batching/stream_event.hpp>
 #include <batching/version.hpp>

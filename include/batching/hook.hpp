@@ -4,6 +4,7 @@
 
 #include <any>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <span>
 #include <stdexcept>
@@ -27,6 +28,7 @@ struct HookEvent {
   std::span<const std::any> payloads{};  ///< one for each item from there on; of a broadcast the one
   bool is_broadcast = false;             ///< of the whole batch, not of an item
   std::size_t items = 0;                 ///< of the caller: those in the payloads; of a broadcast all in the batch
+  std::uint64_t batch = 0;               ///< `BatchInfo::id`
 
   [[nodiscard]] bool is(std::string_view name) const noexcept { return hook == name; }
   template <class T>

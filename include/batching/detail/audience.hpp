@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <any>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -61,19 +62,19 @@ class Audience {
   }
 
   /// `payloads`: those of the items from `first` on.
-  void emit(std::string_view hook, std::size_t first, std::span<const std::any> payloads) const {
+  void emit(std::uint64_t batch, std::string_view hook, std::size_t first, std::span<const std::any> payloads) const {
     const std::size_t end = first + payloads.size();
     for (const Seat& seat : seats_) {
       const std::size_t from = std::max(first, seat.first);
       const std::size_t to = std::min(end, seat.first + seat.count);
       if (from >= to) continue;
       seat.listener->hear(
-          {hook, seat.offset + from - seat.first, payloads.subspan(from - first, to - from), false, to - from});
+          {hook, seat.offset + from - seat.first, payloads.subspan(from - first, to - from), false, to - from, batch});
     }
   }
-  void broadcast(std::string_view hook, const std::any& payload) const {
+  void broadcast(std::uint64_t batch, std::string_view hook, const std::any& payload) const {
     for (const Seat& seat : seats_) {
-      if (!seat.again) seat.listener->hear({hook, seat.offset, {&payload, 1}, true, seat.items});
+      if (!seat.again) seat.listener->hear({hook, seat.offset, {&payload, 1}, true, seat.items, batch});
     }
   }
 

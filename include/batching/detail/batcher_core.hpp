@@ -31,7 +31,15 @@
 #include <utility>
 #include <vector>
 
+namespace batching {
+template <class Out>
+class Stream;
+}
+
 namespace batching::detail {
+
+template <class In, class Out, class Clock, class Range>
+class StreamSource;
 
 template <class T>
 struct SignatureOf {
@@ -122,7 +130,7 @@ void launch(Call& call, Engine<Clock>& engine, const BasicOptions<In>& options, 
   if (call.size == 0) return answer_at_the_door(call, engine);
   const std::uint32_t size = call.size;
   call.priority = call_options.priority;
-  if (call_options.on_hook) call.listener = std::make_shared<Listener>(call_options.on_hook);
+  if (call_options.on_hook) call.wish().listener = std::make_shared<Listener>(call_options.on_hook);
   if (engine.in_parts()) {
     try {
       sort(call, options);
@@ -224,6 +232,17 @@ struct BatcherCore {
     Future<Outs> future(*call, *engine);
     launch(*call, *engine, options(), call_options, true);
     return future;
+  }
+
+  template <class Range>
+  Stream<Out> submit_stream(Range&& range, const CallOptions& call_options) {
+    static_assert(std::is_void_v<Out> || std::default_initializable<Stored<Out>>,
+                  "batching: dispatch_stream needs a default constructible Out for the error case");
+    using Source = StreamSource<In, Out, Clock, std::decay_t<Range>>;
+    auto source =
+        std::make_shared<Source>(engine, workshop, std::decay_t<Range>(std::forward<Range>(range)), call_options);
+    source->start();
+    return Stream<Out>(std::move(source));
   }
 
   template <class Token>

@@ -115,11 +115,11 @@ inline void Boarding::note(Running& running, bool watch_some) {
 
 /// The batch's items from `item` on are the call's from `first` on.
 inline void Boarding::seat(Running& running, const Call& call, std::size_t item, std::size_t first, std::size_t count) {
-  if (call.listener) running.audience.add(call.listener, item, count, first, call.size > 1);
+  if (const auto* listener = call.listener()) running.audience.add(*listener, item, count, first, call.size > 1);
 }
 
 inline void Boarding::watch(Running& running, Call& call) const {
-  if (!limits_batches_ && call.place == Deadline::absent && call.left() == 0) return;
+  if (!limits_batches_ && !call.is_expected() && call.left() == 0) return;
   if (!running.watched.empty() && running.watched.back() == &call) return;
   call.add_reference();
   running.watched.push_back(&call);
@@ -185,7 +185,7 @@ inline bool Boarding::join_running(Call& call, Part& part) {
   if (shared == nullptr || !shared->join({&call, part.first, 1})) return false;
   part.taken = 1;
   ++call.taken;
-  if (call.place != Deadline::absent || limits_batches_ || call.size > 1) {
+  if (call.is_expected() || limits_batches_ || call.size > 1) {
     call.add_reference();
     shared->running->watched.push_back(&call);
   }

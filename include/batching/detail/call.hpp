@@ -21,6 +21,7 @@
 namespace batching::detail {
 
 class Call;
+struct Wishes;
 
 /// Tells the strand that a caller has withdrawn its call, which waits or runs.
 struct Withdrawal final : Mail {
@@ -37,7 +38,7 @@ struct Withdrawal final : Mail {
 ///
 /// It does not know its batcher: whoever does something with a call knows which one that is, and a call should fit into
 /// as few cache lines as can be, since each of them moves from one processor to another and back.
-class Call : public Waiting, public Deadline {
+class Call : public Waiting {
  public:
   Call(std::size_t items, bool shared, std::uint32_t references) noexcept
       : Waiting(static_cast<std::uint32_t>(items)), word_(references * reference + (shared ? 0 : lone)) {}
@@ -103,11 +104,16 @@ class Call : public Waiting, public Deadline {
     delivery.add(*this, how);
   }
 
-  /// If its caller listens to hooks.
-  std::shared_ptr<Listener> listener;
+  /// To be called before it is submitted.
+  Wishes& wish();
+  /// Is it among those whose deadline will come? On the strand.
+  [[nodiscard]] bool is_expected() const noexcept;
+  /// Who listens to its hooks; null if nobody does.
+  [[nodiscard]] const std::shared_ptr<Listener>* listener() const noexcept;
+  Wishes* wishes = nullptr;
 
  protected:
-  ~Call() override = default;
+  ~Call() override;
   virtual void destroy() noexcept = 0;
 
   static constexpr std::uint32_t claimed = 1;      // the answer belongs to somebody
@@ -121,6 +127,25 @@ class Call : public Waiting, public Deadline {
 
   Word word_;
 };
+
+/// What only some callers ask for; apart, so that the others' calls stay small.
+struct Wishes final : Deadline {
+  explicit Wishes(Call& of) noexcept : call(of) {}
+  Call& call;
+  std::shared_ptr<Listener> listener;
+};
+
+inline Call::~Call() {
+  if (wishes != nullptr) detail::destroy(wishes, RecyclingAllocator<void>());
+}
+inline Wishes& Call::wish() {
+  if (wishes == nullptr) wishes = create<Wishes>(RecyclingAllocator<void>(), *this);
+  return *wishes;
+}
+inline bool Call::is_expected() const noexcept { return wishes != nullptr && wishes->place != Deadline::absent; }
+inline const std::shared_ptr<Listener>* Call::listener() const noexcept {
+  return wishes != nullptr && wishes->listener ? &wishes->listener : nullptr;
+}
 
 inline void Delivery::add(Call& call, Answered how) {
   answered_.push_back(&call);

@@ -131,7 +131,7 @@ inline Call& call_of(Waiting& waiting, bool in_parts) noexcept {
 
 inline void Dispatcher::accept(Call& call, Delivery& delivery) {
   Counters::add(core_.counters().accepted, call.size);
-  if (call.listener) boarding_.listened();
+  if (call.listener() != nullptr) boarding_.listened();
   if (tuner_) [[unlikely]]
     tuner_->arrived(call.arrived, call.size);
   if (admission_.overflow() == Overflow::drop_oldest) {
@@ -177,9 +177,9 @@ inline std::uint32_t Dispatcher::withdraw_all(Call& call) {
 
 /// Its deadline, if it has one, is looked after from now on.
 inline void Dispatcher::expect(Call& call) {
-  if (call.deadline == never) return;
+  if (call.wishes == nullptr || call.wishes->deadline == never) return;
   call.add_reference();
-  deadlines_.add(call);
+  deadlines_.add(*call.wishes);
 }
 
 /// So many items of the call have left the row without a turn.
@@ -260,15 +260,15 @@ inline void Dispatcher::leave_row(Call& call, Delivery& delivery) {
 }
 
 inline void Dispatcher::forget_deadline(Call& call) noexcept {
-  if (call.place == Deadline::absent) return;
-  deadlines_.remove(call);
+  if (!call.is_expected()) return;
+  deadlines_.remove(*call.wishes);
   call.release();
 }
 
 inline void Dispatcher::expire(Time now, Delivery& delivery) {
   while (deadlines_.next() <= now) {
-    Call& call = static_cast<Call&>(*deadlines_.first());
-    deadlines_.remove(call);
+    Call& call = static_cast<Wishes&>(*deadlines_.first()).call;
+    deadlines_.remove(*call.wishes);
     call.answer_early(std::make_exception_ptr(Error(errc::timed_out)), Answered::timed_out, delivery);
     leave_row(call, delivery);
     call.release();

@@ -50,14 +50,15 @@ class Emits {
   /// Every caller of the batch hears it once.
   template <class Payload>
   void broadcast(std::string_view hook, Payload&& payload) const {
-    if (!audience().empty()) audience().broadcast(hook, std::any(std::forward<Payload>(payload)));
+    if (!audience().empty()) audience().broadcast(running().info.id, hook, std::any(std::forward<Payload>(payload)));
   }
   template <class T, class Payload>
   void broadcast(const Hook<T>& hook, Payload&& payload) const {
     static_assert(std::convertible_to<Payload, T>,
                   "batching: broadcast(hook, payload): the payload must be of the hook's type");
     if (!audience().empty()) {
-      audience().broadcast(hook.name, std::any(std::in_place_type<T>, std::forward<Payload>(payload)));
+      audience().broadcast(running().info.id, hook.name,
+                           std::any(std::in_place_type<T>, std::forward<Payload>(payload)));
     }
   }
 
@@ -84,7 +85,7 @@ class Emits {
                                   "\"): payloads must be one for each of the " + std::to_string(running().info.size) +
                                   " items, but are " + std::to_string(all.size()));
     }
-    audience().emit(hook, 0, all);
+    audience().emit(running().info.id, hook, 0, all);
   }
   void emit_one(std::size_t item, std::string_view hook, const std::any& payload) const {
     if (audience().empty()) return;
@@ -92,7 +93,7 @@ class Emits {
       throw std::out_of_range("batching: emit(\"" + std::string(hook) + "\"): item is " + std::to_string(item) +
                               ", but the batch has " + std::to_string(running().info.size) + " items");
     }
-    audience().emit(hook, item, {&payload, 1});
+    audience().emit(running().info.id, hook, item, {&payload, 1});
   }
 };
 

@@ -71,7 +71,7 @@ class Engine final : public Core {
   [[nodiscard]] Verdict submit(Call& call, const std::optional<std::chrono::nanoseconds>& timeout, bool may_block) {
     const auto stamp = [&]() noexcept { call.arrived = Alarm<Clock>::now(); };
     if (timeout || stamps_all_) stamp();
-    if (timeout) call.deadline = later(call.arrived, *timeout);
+    if (timeout) call.wish().deadline = later(call.arrived, *timeout);
     Admission& admission = dispatcher_.admission();
     if (!admission.bounded() || admission.try_enter(call.size)) return push(call, timeout.has_value());
     if (intake_.is_closed()) return Verdict::closed;

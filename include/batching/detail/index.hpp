@@ -66,7 +66,7 @@ class Index {
 
  private:
   static constexpr std::size_t few = 16;
-  static constexpr std::size_t many = 1024;  // an index so large does not stay when it is empty
+  static constexpr std::size_t many = 16384;  // an index so large does not stay when it is empty
 
   void push(Indexed& entry) noexcept {
     Indexed*& chain = chain_of(entry.hash);

@@ -1,0 +1,218 @@
+// StreamSource: takes a stream's items from their range, a few ahead of the batches, and submits them.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <batching/call_options.hpp>
+#include <batching/detail/alarm.hpp>
+#include <batching/detail/batcher_core.hpp>
+#include <batching/detail/call.hpp>
+#include <batching/detail/engine.hpp>
+#include <batching/detail/stream_state.hpp>
+#include <batching/detail/time.hpp>
+#include <batching/error.hpp>
+#include <batching/options.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <exception>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace batching::detail {
+
+/// Each item is a call of its own, so that each has its own error in its own place, and batches are filled as ever. As
+/// many are in flight as fill every partition and one more window; whoever of them is answered makes room for the next,
+/// which is then taken from the range on the batcher's executor.
+template <class In, class Out, class Clock, class Range>
+class StreamSource final : public StreamState<Out> {
+ public:
+  StreamSource(std::shared_ptr<Engine<Clock>> engine, std::shared_ptr<BatchWorkshop<In, Out>> workshop, Range&& range,
+               const CallOptions& options)
+      : StreamState<Out>(engine),
+        engine_(*engine),
+        workshop_(std::move(workshop)),
+        options_(options),
+        range_(std::move(range)),
+        most_(most_in_flight(workshop_->options)) {
+    if (options.timeout) deadline_ = later(Alarm<Clock>::now(), *options.timeout);
+  }
+
+  ~StreamSource() override {
+    for (const auto& entry : calls_) entry.second.call->release();
+  }
+
+  void start() {
+    try {
+      at_.emplace(std::ranges::begin(range_));
+    } catch (...) {
+      return this->exhausted(std::current_exception());
+    }
+    pull();
+  }
+
+ private:
+  /// A call that has not been answered, with a reference. Before it is launched it cannot be cancelled.
+  struct Flying {
+    Call* call;
+    bool launched;
+  };
+
+  struct Answer {
+    Answer(std::shared_ptr<StreamSource> of, std::size_t item) noexcept : source(std::move(of)), number(item) {}
+    Answer(Answer&&) noexcept = default;
+    Answer& operator=(Answer&&) = delete;
+    ~Answer() {
+      if (!source) return;
+      // Destroyed uncalled: the executor is no more.
+      source->answered(number, std::make_exception_ptr(Error(errc::closed)), nullptr);
+      source->forget(number);
+    }
+
+    void operator()(std::exception_ptr error) requires std::is_void_v<Out> {
+      Nothing done;
+      end(std::move(error), &done);
+    }
+    void operator()(std::exception_ptr error, Stored<Out> output) requires(!std::is_void_v<Out>) {
+      end(std::move(error), &output);
+    }
+
+    std::shared_ptr<StreamSource> source;
+    std::size_t number;
+
+   private:
+    void end(std::exception_ptr error, Stored<Out>* output) {
+      const auto its = std::move(source);
+      its->answered(number, std::move(error), output);
+      its->ended(number);
+    }
+  };
+
+  static std::size_t most_in_flight(const BasicOptions<In>& options) {
+    const std::size_t batch = options.adaptive ? options.adaptive->max_batch_size : options.batch_size;
+    constexpr std::size_t most = 1 << 20;
+    return std::min({options.max_queued, most, std::min(batch, most) * (std::min(options.partitions, most) + 1)});
+  }
+
+  /// One thread at a time takes from the range; others leave it to that one.
+  void pull() {
+    for (;;) {
+      {
+        const std::lock_guard lock(pull_mutex_);
+        if (pulling_ || done_ || in_flight_ >= most_) return;
+        pulling_ = true;
+      }
+      std::optional<In> input;
+      std::exception_ptr error;
+      try {
+        if (*at_ != std::ranges::end(range_)) {
+          input.emplace(take());
+          ++*at_;
+        }
+      } catch (...) {
+        input.reset();
+        error = std::current_exception();
+      }
+      const auto number = input ? this->add() : std::nullopt;
+      {
+        const std::lock_guard lock(pull_mutex_);
+        pulling_ = false;
+        done_ = !number;
+        in_flight_ += number ? 1 : 0;
+      }
+      if (!input) return this->exhausted(std::move(error));
+      if (!number) return;
+      submit(std::move(*input), *number);
+    }
+  }
+  [[nodiscard]] In take() {
+    if constexpr (std::ranges::borrowed_range<Range>) {
+      return static_cast<In>(**at_);
+    } else {
+      return static_cast<In>(std::ranges::iter_move(*at_));
+    }
+  }
+
+  void submit(In&& input, std::size_t number) {
+    using CallOf = OneCall<In, Out, HandlerAnswer<Out, Answer>>;
+    const auto self = std::static_pointer_cast<StreamSource>(this->shared_from_this());
+    CallOptions options;
+    options.priority = options_.priority;
+    if (deadline_ != never) options.timeout = std::max(Time::zero(), deadline_ - Alarm<Clock>::now());
+    options.on_hook = [self, number](const HookEvent& event) {
+      self->heard(number, event);
+      if (!self->options_.on_hook) return;
+      HookEvent its = event;
+      its.offset = number;
+      self->options_.on_hook(its);
+    };
+    auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(input), engine_, 1, true, Answer(self, number));
+    call->add_reference();  // for `calls_`
+    call->add_reference();  // for this function
+    {
+      const std::lock_guard lock(pull_mutex_);
+      calls_.emplace(number, Flying{call, false});
+    }
+    launch(*call, engine_, workshop_->options, options, false);
+    {
+      const std::lock_guard lock(pull_mutex_);
+      const auto at = calls_.find(number);
+      if (at != calls_.end()) at->second.launched = true;
+    }
+    if (this->over()) call->cancel(this->core());
+    call->release();
+  }
+  void ended(std::size_t number) {
+    forget(number);
+    pull();
+  }
+  void forget(std::size_t number) {
+    Call* call = nullptr;
+    {
+      const std::lock_guard lock(pull_mutex_);
+      const auto at = calls_.find(number);
+      call = at->second.call;
+      calls_.erase(at);
+      --in_flight_;
+    }
+    call->release();
+  }
+
+  void withdraw() override {
+    std::vector<Call*> calls;
+    {
+      const std::lock_guard lock(pull_mutex_);
+      for (const auto& [number, flying] : calls_) {
+        if (!flying.launched) continue;  // whoever launches it will look
+        flying.call->add_reference();
+        calls.push_back(flying.call);
+      }
+    }
+    for (Call* call : calls) {
+      call->cancel(this->core());
+      call->release();
+    }
+  }
+
+  Engine<Clock>& engine_;  // the state holds it
+  const std::shared_ptr<BatchWorkshop<In, Out>> workshop_;
+  const CallOptions options_;
+  Range range_;
+  std::optional<std::ranges::iterator_t<Range>> at_;
+  const std::size_t most_;
+  Time deadline_ = never;
+  std::mutex pull_mutex_;
+  bool pulling_ = false;
+  bool done_ = false;
+  std::size_t in_flight_ = 0;
+  std::map<std::size_t, Flying> calls_;
+};
+
+}  // namespace batching::detail
