@@ -206,6 +206,21 @@ TEST_CASE("where nobody listens, nothing is looked at") {
   CHECK(copies <= 2);  // at most the argument's own
 }
 
+TEST_CASE("a caller who had to wait at the door hears of its items, too") {
+  Numbers::Options options{.batch_size = 1, .batch_timeout = 0ns, .max_queued = 1};
+  options.overflow = batching::Overflow::block;
+  asio::io_context io;
+  Numbers batcher(io, telling, options);
+  Ear ear;
+  auto first = batcher.dispatch(1);
+  int answer = 0;
+  batcher.async_dispatch(2, ear.options(), [&](const std::exception_ptr&, int output) { answer = output; });
+  io.poll();
+  CHECK(answer == 4);
+  CHECK(ear.heard() == std::vector<std::string>{"phase!1: begun", "progress@0: 20"});
+  audit(batcher);
+}
+
 TEST_CASE("what a listener throws changes nothing") {
   asio::io_context io;
   Numbers batcher(io, telling, {.batch_size = 2, .batch_timeout = 0ns});

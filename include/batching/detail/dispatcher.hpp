@@ -131,9 +131,6 @@ inline Call& call_of(Waiting& waiting, bool in_parts) noexcept {
 
 inline void Dispatcher::accept(Call& call, Delivery& delivery) {
   Counters::add(core_.counters().accepted, call.size);
-  if (call.listener() != nullptr) boarding_.listened();
-  if (tuner_) [[unlikely]]
-    tuner_->arrived(call.arrived, call.size);
   if (admission_.overflow() == Overflow::drop_oldest) {
     while (window_.waiting() > 0 && window_.waiting() + call.size > admission_.most()) drop_oldest(delivery);
   }
@@ -141,7 +138,11 @@ inline void Dispatcher::accept(Call& call, Delivery& delivery) {
   join_row(call);
 }
 
+/// The one way in, from the door as well.
 inline void Dispatcher::join_row(Call& call) {
+  if (call.listener() != nullptr) boarding_.listened();
+  if (tuner_) [[unlikely]]
+    tuner_->arrived(call.arrived, call.size);
   if (window_.in_parts()) [[unlikely]] {
     join_rows(call);
   } else {
