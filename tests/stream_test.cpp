@@ -63,7 +63,7 @@ class Reader {
     for (;;) {
       if (!waits_ && !over_) {
         waits_ = true;
-        stream_.async_next([this, &lines](const std::exception_ptr& error, std::optional<StreamEvent<int>> event) {
+        stream_.async_next([this](const std::exception_ptr& error, std::optional<StreamEvent<int>> event) {
           waits_ = false;
           if (error) {
             last_.push_back(asio_support::name(error));

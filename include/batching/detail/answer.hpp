@@ -74,10 +74,10 @@ class FutureAnswer : public Call {
 
 /// The answer is given to a handler of signature `void(std::exception_ptr, T)`, or `void(std::exception_ptr)`.
 template <class T, class Handler>
-class HandlerAnswer : public Call, public Completion {
+class HandlerAnswer : public Call, public HandlerCompletion<Handler> {
  public:
   HandlerAnswer(const Core& core, std::size_t items, bool shared, Handler&& handler)
-      : Call(items, shared, 1), holder_(std::move(handler), core.executor()) {}
+      : Call(items, shared, 1), HandlerCompletion<Handler>(std::move(handler), core.executor()) {}
 
   /// Lets the handler's cancellation slot cancel this call.
   void connect_slot(Core& core) {
@@ -113,11 +113,6 @@ class HandlerAnswer : public Call, public Completion {
     { [[maybe_unused]] const HandlerHolder<Handler> holder(std::move(holder_)); }
     this->release();
   }
-  [[nodiscard]] bool same_executor(const Completion& other) const noexcept final {
-    return holder_.same_executor(other);
-  }
-  [[nodiscard]] AnyExecutor executor() const noexcept final { return holder_.executor(); }
-  void submit(CompletionList list, bool may_run_here) final { holder_.submit(std::move(list), may_run_here); }
 
   [[nodiscard]] const auto& allocator() const noexcept { return holder_.allocator(); }
 
@@ -147,7 +142,7 @@ class HandlerAnswer : public Call, public Completion {
     Core& core_;  // there as long as the call is unanswered
   };
 
-  HandlerHolder<Handler> holder_;
+  using HandlerCompletion<Handler>::holder_;
   AnswerSlot<Stored<T>> outcome_;
 };
 

@@ -65,10 +65,10 @@ class BlockedClosing final : public Closing {
 
 /// A handler of signature `void()`.
 template <class Handler>
-class HandlerClosing final : public Closing, public Completion {
+class HandlerClosing final : public Closing, public HandlerCompletion<Handler> {
  public:
   HandlerClosing(Handler&& handler, const net::any_io_executor& home)
-      : Closing(Until::delivered), holder_(std::move(handler), home) {}
+      : Closing(Until::delivered), HandlerCompletion<Handler>(std::move(handler), home) {}
 
   void closed(std::size_t, Delivery& delivery) override { delivery.call(*this, holder_.home()); }
   void complete() override {
@@ -80,16 +80,11 @@ class HandlerClosing final : public Closing, public Completion {
     const HandlerHolder<Handler> holder(std::move(holder_));
     free(holder);
   }
-  [[nodiscard]] bool same_executor(const Completion& other) const noexcept override {
-    return holder_.same_executor(other);
-  }
-  [[nodiscard]] AnyExecutor executor() const noexcept override { return holder_.executor(); }
-  void submit(CompletionList list, bool may_run_here) override { holder_.submit(std::move(list), may_run_here); }
 
  private:
   void free(const HandlerHolder<Handler>& holder) noexcept { detail::destroy(this, holder.allocator()); }
 
-  HandlerHolder<Handler> holder_;
+  using HandlerCompletion<Handler>::holder_;
 };
 
 }  // namespace batching::detail

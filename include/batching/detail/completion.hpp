@@ -239,4 +239,21 @@ class HandlerHolder {
   [[no_unique_address]] std::conditional_t<always_home, AtHome, Anywhere> where_;
 };
 
+/// The completion of one handler: it is called where that wants to be.
+template <class Handler>
+class HandlerCompletion : public Completion {
+ public:
+  [[nodiscard]] bool same_executor(const Completion& other) const noexcept final {
+    return holder_.same_executor(other);
+  }
+  [[nodiscard]] AnyExecutor executor() const noexcept final { return holder_.executor(); }
+  void submit(CompletionList list, bool may_run_here) final { holder_.submit(std::move(list), may_run_here); }
+
+ protected:
+  HandlerCompletion(Handler&& handler, const net::any_io_executor& home) : holder_(std::move(handler), home) {}
+  ~HandlerCompletion() = default;
+
+  HandlerHolder<Handler> holder_;
+};
+
 }  // namespace batching::detail

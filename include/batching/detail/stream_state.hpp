@@ -3,9 +3,8 @@
 #pragma once
 
 #include <batching/detail/asio.hpp>
-#include <batching/detail/completion.hpp>
 #include <batching/detail/core.hpp>
-#include <batching/detail/delivery.hpp>
+#include <batching/detail/next_waiter.hpp>
 #include <batching/detail/outputs.hpp>
 #include <batching/detail/recycling.hpp>
 #include <batching/detail/this_thread.hpp>
@@ -28,28 +27,6 @@
 #include <vector>
 
 namespace batching::detail {
-
-/// A handler that waits for the next event of a stream.
-template <class Out>
-class NextWaiter : public Completion {
- public:
-  using Event = StreamEvent<Out>;
-
-  void answer(std::exception_ptr error, std::optional<Event> event, Core& core) {
-    error_ = std::move(error);
-    event_ = std::move(event);
-    Delivery delivery;
-    delivery.call(*this, home());
-    delivery.hand_over(core, false);
-  }
-
- protected:
-  ~NextWaiter() = default;
-  [[nodiscard]] virtual bool home() const noexcept = 0;
-
-  std::exception_ptr error_;
-  std::optional<Event> event_;
-};
 
 /// Items are known by their number; those that the consumer has not got yet are `slots_`. All of it under one lock,
 /// which no user code runs under, but for the moves of outputs.
@@ -245,35 +222,6 @@ class StreamState : public std::enable_shared_from_this<StreamState<Out>> {
     waiter->answer(std::make_exception_ptr(Error(errc::cancelled)), std::nullopt, *core_);
   }
 
-  template <class Handler>
-  class Waiter final : public NextWaiter<Out> {
-   public:
-    Waiter(Handler&& handler, const net::any_io_executor& home) : holder_(std::move(handler), home) {}
-
-    [[nodiscard]] HandlerHolder<Handler>& holder() noexcept { return holder_; }
-    void complete() override {
-      holder_.clear_slot();
-      HandlerHolder<Handler> holder(std::move(holder_));
-      std::exception_ptr error = std::move(this->error_);
-      std::optional<Event> event = std::move(this->event_);
-      detail::destroy(this, holder.allocator());
-      std::move(holder.handler())(std::move(error), std::move(event));
-    }
-    void discard() noexcept override {
-      const HandlerHolder<Handler> holder(std::move(holder_));
-      detail::destroy(this, holder.allocator());
-    }
-    [[nodiscard]] bool same_executor(const Completion& other) const noexcept override {
-      return holder_.same_executor(other);
-    }
-    [[nodiscard]] Completion::AnyExecutor executor() const noexcept override { return holder_.executor(); }
-    void submit(CompletionList list, bool may_run_here) override { holder_.submit(std::move(list), may_run_here); }
-
-   private:
-    [[nodiscard]] bool home() const noexcept override { return holder_.home(); }
-    HandlerHolder<Handler> holder_;
-  };
-
   const std::shared_ptr<Core> core_;
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -290,8 +238,8 @@ template <class Out>
 template <class Handler>
 void StreamState<Out>::async_next(Handler handler) {
   const auto allocator = net::get_associated_allocator(handler, RecyclingAllocator<void>());
-  auto* waiter = create<Waiter<Handler>>(allocator, std::move(handler), core_->executor());
-  auto slot = net::get_associated_cancellation_slot(waiter->holder().handler());
+  auto* waiter = create<HandlerNextWaiter<Out, Handler>>(allocator, std::move(handler), core_->executor());
+  auto slot = waiter->slot();
   if (slot.is_connected()) {
     slot.assign([state = this->weak_from_this(), waiter](net::cancellation_type type) {
       const auto alive = state.lock();
