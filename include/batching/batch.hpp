@@ -102,14 +102,7 @@ class Batch : public detail::Emits<Batch<In, Out>> {
   /// no answer yet hear `errc::wrong_output_count`. An rvalue range that owns its elements is moved from.
   template <std::ranges::input_range Range>
   requires(!std::is_void_v<Out>) void complete(Range&& range) {
-    detail::Array<detail::Stored<Out>> outputs;
-    for (auto&& output : range) {
-      if constexpr (std::ranges::borrowed_range<Range>) {
-        outputs.push_back(static_cast<Out>(output));
-      } else {
-        outputs.push_back(static_cast<Out>(std::move(output)));
-      }
-    }
+    auto outputs = detail::to_array<detail::Stored<Out>>(std::forward<Range>(range));
     if (outputs.size() != info().size) return fail(detail::wrong_output_count(info().size, outputs.size()));
     answer_rest([&](std::size_t item, detail::Call& call, std::size_t at, detail::Delivery& delivery) {
       put(call, at, delivery, std::move(outputs.data()[item]));

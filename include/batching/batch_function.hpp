@@ -75,11 +75,7 @@ void complete_with(BatchState<In, Out>& batch, R&& range) {
     Array<Value> outputs;
     outputs.reserve(size);
     for (auto at = std::ranges::begin(range); at != std::ranges::end(range); ++at) {
-      if constexpr (std::ranges::borrowed_range<std::remove_cvref_t<R>>) {
-        outputs.push_back(static_cast<Value>(*at));
-      } else {
-        outputs.push_back(static_cast<Value>(std::ranges::iter_move(at)));
-      }
+      outputs.push_back(static_cast<Value>(element<std::remove_cvref_t<R>>(at)));
     }
     batch.complete(outputs.data());
   }

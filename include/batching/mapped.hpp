@@ -146,7 +146,6 @@ class Mapped {
             items = detail::items_of(*self.map_inputs_, request);
           } catch (...) {
             error = std::current_exception();
-            items.clear();
           }
           // Without items it comes like any other answer; then the error takes its place.
           self.batcher_->async_dispatch_many(

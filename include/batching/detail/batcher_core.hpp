@@ -11,6 +11,7 @@
 #include <batching/detail/engine.hpp>
 #include <batching/detail/inline_run.hpp>
 #include <batching/detail/isolation.hpp>
+#include <batching/detail/outputs.hpp>
 #include <batching/detail/pool.hpp>
 #include <batching/detail/shared_call.hpp>
 #include <batching/detail/sorting.hpp>
@@ -69,25 +70,6 @@ template <class T>
     return executor_or_context.get_executor();
   } else {
     return executor_or_context;
-  }
-}
-
-/// Moves from what owns its elements and was given away, else copies.
-template <class In, class Range>
-[[nodiscard]] Array<In> to_array(Range&& range) {
-  if constexpr (std::same_as<Range, Array<In>>) {
-    return std::forward<Range>(range);
-  } else {
-    Array<In> inputs;
-    if constexpr (std::ranges::sized_range<Range>) inputs.reserve(static_cast<std::size_t>(std::ranges::size(range)));
-    for (auto at = std::ranges::begin(range); at != std::ranges::end(range); ++at) {
-      if constexpr (std::ranges::borrowed_range<Range>) {
-        inputs.push_back(static_cast<In>(*at));
-      } else {
-        inputs.push_back(static_cast<In>(std::ranges::iter_move(at)));
-      }
-    }
-    return inputs;
   }
 }
 

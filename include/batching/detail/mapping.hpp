@@ -26,15 +26,8 @@ struct One {
 template <class Request>
 struct Several {
   template <class Requests>
-  requires(!std::same_as<std::remove_cvref_t<Requests>, Several>) explicit Several(Requests&& range) {
-    for (auto&& request : range) {
-      if constexpr (std::ranges::borrowed_range<Requests>) {
-        requests.push_back(static_cast<Request>(request));
-      } else {
-        requests.push_back(static_cast<Request>(std::move(request)));
-      }
-    }
-  }
+  requires(!std::same_as<std::remove_cvref_t<Requests>, Several>) explicit Several(Requests&& range)
+      : requests(to_array<Request>(std::forward<Requests>(range))) {}
   std::vector<Request> requests;
   std::vector<std::size_t> counts;
 };
@@ -43,13 +36,7 @@ Several(Requests&&) -> Several<std::ranges::range_value_t<Requests>>;
 
 template <class Items, class Range>
 void append(Items& items, Range&& range) {
-  for (auto&& item : range) {
-    if constexpr (std::ranges::borrowed_range<Range>) {
-      items.emplace_back(item);
-    } else {
-      items.emplace_back(std::move(item));
-    }
-  }
+  for (auto at = std::ranges::begin(range); at != std::ranges::end(range); ++at) items.emplace_back(element<Range>(at));
 }
 
 template <class MapInputs, class Request>

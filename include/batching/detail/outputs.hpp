@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -55,6 +56,31 @@ class BoolArray {
 
 template <class T>
 using Array = std::conditional_t<std::is_same_v<T, bool>, BoolArray, std::vector<T>>;
+
+/// An element of a range: moved from what owns its elements and was given away, else as it is.
+template <class Range, class Iterator>
+[[nodiscard]] decltype(auto) element(const Iterator& at) {
+  if constexpr (std::ranges::borrowed_range<Range>) {
+    return *at;
+  } else {
+    return std::ranges::iter_move(at);
+  }
+}
+
+/// All of them.
+template <class In, class Range>
+[[nodiscard]] Array<In> to_array(Range&& range) {
+  if constexpr (std::same_as<Range, Array<In>>) {
+    return std::forward<Range>(range);
+  } else {
+    Array<In> inputs;
+    if constexpr (std::ranges::sized_range<Range>) inputs.reserve(static_cast<std::size_t>(std::ranges::size(range)));
+    for (auto at = std::ranges::begin(range); at != std::ranges::end(range); ++at) {
+      inputs.push_back(static_cast<In>(element<Range>(at)));
+    }
+    return inputs;
+  }
+}
 
 /// The outputs of a call of many items, which may come from several batches at once: each slice writes its own
 /// elements, `take` makes the vector.

@@ -7,6 +7,7 @@
 #include <batching/detail/batcher_core.hpp>
 #include <batching/detail/call.hpp>
 #include <batching/detail/engine.hpp>
+#include <batching/detail/outputs.hpp>
 #include <batching/detail/stream_state.hpp>
 #include <batching/detail/time.hpp>
 #include <batching/error.hpp>
@@ -113,7 +114,7 @@ class StreamSource final : public StreamState<Out> {
       std::exception_ptr error;
       try {
         if (*at_ != std::ranges::end(range_)) {
-          input.emplace(take());
+          input.emplace(static_cast<In>(element<Range>(*at_)));
           ++*at_;
         }
       } catch (...) {
@@ -132,14 +133,6 @@ class StreamSource final : public StreamState<Out> {
       submit(std::move(*input), *number);
     }
   }
-  [[nodiscard]] In take() {
-    if constexpr (std::ranges::borrowed_range<Range>) {
-      return static_cast<In>(**at_);
-    } else {
-      return static_cast<In>(std::ranges::iter_move(*at_));
-    }
-  }
-
   void submit(In&& input, std::size_t number) {
     using CallOf = OneCall<In, Out, HandlerAnswer<Out, Answer>>;
     const auto self = std::static_pointer_cast<StreamSource>(this->shared_from_this());
