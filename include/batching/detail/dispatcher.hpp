@@ -50,6 +50,10 @@ class Dispatcher {
   [[nodiscard]] Window& window() noexcept { return window_; }
   [[nodiscard]] const Window& window() const noexcept { return window_; }
   [[nodiscard]] Time next_deadline() const noexcept { return std::min(deadlines_.next(), batch_deadlines_.next()); }
+  /// Does it matter what time it is? Somebody waits, or will in a moment, or has a deadline.
+  [[nodiscard]] bool looks_at_clock() const noexcept {
+    return window_.waiting() > 0 || !door_.empty() || next_deadline() != never;
+  }
   [[nodiscard]] const Boarding& boarding() const noexcept { return boarding_; }
 
   void accept(Call& call, Delivery& delivery);

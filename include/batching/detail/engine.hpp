@@ -270,8 +270,7 @@ Running* Engine<Clock>::process(Role role) {
       mail = next;
     }
     const Window& window = dispatcher_.window();
-    dispatcher_.admit(delivery);
-    const bool ask = dispatcher_.next_deadline() != never || window.waiting() > 0;
+    const bool ask = dispatcher_.looks_at_clock();
     const Time now = ask ? Alarm<Clock>::now() : Time::zero();
     if (ask) dispatcher_.expire(now, delivery);
     dispatcher_.admit(delivery);

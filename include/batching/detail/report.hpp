@@ -25,6 +25,7 @@ class Report {
     calls_.clear();
     callers_.clear();
     deduplicated_ = 0;
+    longest_wait_ = Time::zero();
     failed_.store(0, std::memory_order_relaxed);
     error_ = nullptr;
   }
@@ -35,6 +36,7 @@ class Report {
       calls_.push_back({moment(arrived), left_ - arrived, 0});
     }
     calls_.back().items += items;
+    longest_wait_ = std::max(longest_wait_, calls_.back().queue_time);
   }
   void deduplicated(std::size_t items) noexcept { deduplicated_ += items; }
   void end(const BatchInfo& info, std::size_t weight, std::size_t queued) {
@@ -58,7 +60,7 @@ class Report {
                               .callers = different_,
                               .weight = weight_,
                               .reason = info_.closed_by,
-                              .time_open = longest_wait(),
+                              .time_open = longest_wait_,
                               .left = moment(left_),
                               .queued = queued_,
                               .calls = calls_});
@@ -73,7 +75,7 @@ class Report {
                                .callers = different_,
                                .weight = weight_,
                                .reason = info_.closed_by,
-                               .queue_time = longest_wait(),
+                               .queue_time = longest_wait_,
                                .run_time = ended - started,
                                .started = moment(started),
                                .failed = failed_.load(),
@@ -94,11 +96,6 @@ class Report {
     } catch (...) {  // NOLINT(bugprone-empty-catch): an observer changes nothing
     }
   }
-  [[nodiscard]] std::chrono::nanoseconds longest_wait() const noexcept {
-    std::chrono::nanoseconds longest(0);
-    for (const CallInBatch& call : calls_) longest = std::max(longest, call.queue_time);
-    return longest;
-  }
 
   BatchInfo info_;
   std::size_t weight_ = 0;
@@ -106,6 +103,7 @@ class Report {
   std::size_t deduplicated_ = 0;
   std::size_t different_ = 0;
   Time left_{};
+  Time longest_wait_{};
   std::vector<CallInBatch> calls_;
   std::vector<const void*> callers_;
   std::atomic<std::size_t> failed_ = 0;

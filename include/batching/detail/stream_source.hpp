@@ -102,12 +102,12 @@ class StreamSource final : public StreamState<Out> {
     return std::min({options.max_queued, most, std::min(batch, most) * (std::min(options.partitions, most) + 1)});
   }
 
-  /// One thread at a time takes from the range; others leave it to that one.
+  /// One thread at a time takes from the range and submits, so that items go out in order; others leave it to that one.
   void pull() {
     for (;;) {
       {
         const std::lock_guard lock(pull_mutex_);
-        if (pulling_ || done_ || in_flight_ >= most_) return;
+        if (pulling_ || done_ || calls_.size() >= most_) return;
         pulling_ = true;
       }
       std::optional<In> input;
@@ -122,15 +122,13 @@ class StreamSource final : public StreamState<Out> {
         error = std::current_exception();
       }
       const auto number = input ? this->add() : std::nullopt;
+      if (number) submit(std::move(*input), *number);
       {
         const std::lock_guard lock(pull_mutex_);
         pulling_ = false;
         done_ = !number;
-        in_flight_ += number ? 1 : 0;
       }
       if (!input) return this->exhausted(std::move(error));
-      if (!number) return;
-      submit(std::move(*input), *number);
     }
   }
   void submit(In&& input, std::size_t number) {
@@ -173,7 +171,6 @@ class StreamSource final : public StreamState<Out> {
       const auto at = calls_.find(number);
       call = at->second.call;
       calls_.erase(at);
-      --in_flight_;
     }
     call->release();
   }
@@ -204,7 +201,6 @@ class StreamSource final : public StreamState<Out> {
   std::mutex pull_mutex_;
   bool pulling_ = false;
   bool done_ = false;
-  std::size_t in_flight_ = 0;
   std::map<std::size_t, Flying> calls_;
 };
 
