@@ -18,7 +18,7 @@ struct Chunks {
     std::string operator*() const { return "chunk " + std::to_string(at); }
     Iterator& operator++() { return ++at, *this; }
     void operator++(int) { ++at; }
-    bool operator==(std::size_t count) const { return at == count; }
+    bool operator==(std::size_t last) const { return at == last; }
   };
   [[nodiscard]] Iterator begin() const { return {}; }
   [[nodiscard]] std::size_t end() const { return count; }

@@ -144,7 +144,8 @@ class StreamSource final : public StreamState<Out> {
       its.offset = number;
       self->options_.on_hook(its);
     };
-    auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(input), engine_, 1, true, Answer(self, number));
+    auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(input), engine_, std::size_t{1}, true,
+                                Answer(self, number));
     call->add_reference();  // for `calls_`
     call->add_reference();  // for this function
     {
