@@ -35,6 +35,7 @@ int main(int count, char** arguments) {
              std::vector<std::shared_ptr<batching::Observer>>{metrics, trace})});
 
     std::vector<std::thread> callers;
+    callers.reserve(20);
     for (int caller = 0; caller < 20; ++caller) {
       callers.emplace_back([&squares, caller] {
         for (int round = 0; round < 10; ++round) (void)squares.dispatch(100 * caller + round).get();

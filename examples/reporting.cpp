@@ -77,6 +77,7 @@ int main() {
   std::vector<batching::Future<std::vector<std::size_t>>> answers;
   const auto submit = [&](const std::string& user, const std::vector<std::string>& texts) {
     std::vector<Chunk> chunks;
+    chunks.reserve(texts.size());
     for (const std::string& text : texts) chunks.push_back({user, text});
     batching::CallOptions options;
     options.on_hook = [bill, user](const batching::HookEvent& event) {

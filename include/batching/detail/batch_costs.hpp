@@ -120,7 +120,9 @@ class BatchCosts {
     if (at < exact) return static_cast<double>(at + 1);
     const std::size_t octave = (at - exact) / per_octave + 7;
     const std::size_t into = (at - exact) % per_octave + 1;
-    return static_cast<double>((std::size_t{1} << octave) + into * ((std::size_t{1} << octave) / per_octave));
+    const std::size_t begin = std::size_t{1} << octave;
+    const std::size_t width = begin / per_octave;
+    return static_cast<double>(begin + into * width);
   }
 
   /// The line of least squares; constant where it would fall, through the origin where it would start below that.

@@ -26,6 +26,7 @@ struct One {
 template <class Request>
 struct Several {
   template <class Requests>
+  // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): constrained
   requires(!std::same_as<std::remove_cvref_t<Requests>, Several>) explicit Several(Requests&& range)
       : requests(to_array<Request>(std::forward<Requests>(range))) {}
   std::vector<Request> requests;

@@ -77,21 +77,21 @@ class StreamSource final : public StreamState<Out> {
       source->forget(number);
     }
 
-    void operator()(std::exception_ptr error) requires std::is_void_v<Out> {
+    void operator()(const std::exception_ptr& error) requires std::is_void_v<Out> {
       Nothing done;
-      end(std::move(error), &done);
+      end(error, &done);
     }
-    void operator()(std::exception_ptr error, Stored<Out> output) requires(!std::is_void_v<Out>) {
-      end(std::move(error), &output);
+    void operator()(const std::exception_ptr& error, Stored<Out> output) requires(!std::is_void_v<Out>) {
+      end(error, &output);
     }
 
     std::shared_ptr<StreamSource> source;
     std::size_t number;
 
    private:
-    void end(std::exception_ptr error, Stored<Out>* output) {
+    void end(const std::exception_ptr& error, Stored<Out>* output) {
       const auto its = std::move(source);
-      its->answered(number, std::move(error), output);
+      its->answered(number, error, output);
       its->ended(number);
     }
   };

@@ -77,12 +77,12 @@ class StreamState : public std::enable_shared_from_this<StreamState<Out>> {
 
   // --- The items. Any thread. ---
 
-  void answered(std::size_t item, std::exception_ptr error, Value* output) {
+  void answered(std::size_t item, const std::exception_ptr& error, Value* output) {
     change([&] {
       if (item < first_ || ended_) return;
       Slot& slot = slots_[item - first_];
       if (error) {
-        slot.error = std::move(error);
+        slot.error = error;
       } else {
         try {
           slot.output.emplace(std::move(*output));
