@@ -223,7 +223,7 @@ struct BatcherCore {
     using Source = StreamSource<In, Out, Clock, std::decay_t<Range>>;
     auto source =
         std::make_shared<Source>(engine, workshop, std::decay_t<Range>(std::forward<Range>(range)), call_options);
-    source->start();
+    source->pull();
     return Stream<Out>(std::move(source));
   }
 

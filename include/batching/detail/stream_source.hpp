@@ -50,13 +50,37 @@ class StreamSource final : public StreamState<Out> {
     for (const auto& entry : calls_) entry.second.call->release();
   }
 
-  void start() {
-    try {
-      at_.emplace(std::ranges::begin(range_));
-    } catch (...) {
-      return this->exhausted(std::current_exception());
+  /// One thread at a time takes from the range and submits, so that items go out in order; others leave it to that one.
+  void pull() {
+    for (;;) {
+      {
+        const std::lock_guard lock(pull_mutex_);
+        if (pulling_ || done_ || calls_.size() >= most_) return;
+        pulling_ = true;
+      }
+      std::optional<In> input;
+      std::exception_ptr error;
+      try {
+        // No further than to the item itself: reading the next one may take long, or throw.
+        if (at_) {
+          ++*at_;
+        } else {
+          at_.emplace(std::ranges::begin(range_));
+        }
+        if (*at_ != std::ranges::end(range_)) input.emplace(static_cast<In>(element<Range>(*at_)));
+      } catch (...) {
+        input.reset();
+        error = std::current_exception();
+      }
+      const auto number = input ? this->add() : std::nullopt;
+      if (number) submit(std::move(*input), *number);
+      {
+        const std::lock_guard lock(pull_mutex_);
+        pulling_ = false;
+        done_ = !number;
+      }
+      if (!input) return this->exhausted(std::move(error));
     }
-    pull();
   }
 
  private:
@@ -102,35 +126,6 @@ class StreamSource final : public StreamState<Out> {
     return std::min({options.max_queued, most, std::min(batch, most) * (std::min(options.partitions, most) + 1)});
   }
 
-  /// One thread at a time takes from the range and submits, so that items go out in order; others leave it to that one.
-  void pull() {
-    for (;;) {
-      {
-        const std::lock_guard lock(pull_mutex_);
-        if (pulling_ || done_ || calls_.size() >= most_) return;
-        pulling_ = true;
-      }
-      std::optional<In> input;
-      std::exception_ptr error;
-      try {
-        if (*at_ != std::ranges::end(range_)) {
-          input.emplace(static_cast<In>(element<Range>(*at_)));
-          ++*at_;
-        }
-      } catch (...) {
-        input.reset();
-        error = std::current_exception();
-      }
-      const auto number = input ? this->add() : std::nullopt;
-      if (number) submit(std::move(*input), *number);
-      {
-        const std::lock_guard lock(pull_mutex_);
-        pulling_ = false;
-        done_ = !number;
-      }
-      if (!input) return this->exhausted(std::move(error));
-    }
-  }
   void submit(In&& input, std::size_t number) {
     using CallOf = OneCall<In, Out, HandlerAnswer<Out, Answer>>;
     const auto self = std::static_pointer_cast<StreamSource>(this->shared_from_this());
