@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <batching/batching.hpp>
 
+#include <cstddef>
 #include <iostream>
 #include <numeric>
 #include <span>
@@ -40,5 +41,11 @@ int main() {
   auto answer = documents.dispatch(Document{"The answer", "too many cooks"});
   const std::string first = proverb.get();
   std::cout << first << '\n' << answer.get() << '\n';
-  return first == "The proverb has 22 letters in 5 words" ? 0 : 1;
+
+  // Or as many as there are, each as soon as it is there, in order.
+  std::size_t replies = 0;
+  for (auto& event : documents.dispatch_stream(std::vector<Document>{{"This", "a b c"}, {"That", ""}, {"It", "dd"}})) {
+    for (const std::string& reply : event.outputs()) std::cout << ++replies << ". " << reply << '\n';
+  }
+  return first == "The proverb has 22 letters in 5 words" && replies == 3 ? 0 : 1;
 }

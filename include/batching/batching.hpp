@@ -14,6 +14,7 @@
 #include <batching/future.hpp>
 #include <batching/hook.hpp>
 #include <batching/mapped.hpp>
+#include <batching/mapped_stream.hpp>
 #include <batching/observer.hpp>
 #include <batching/options.hpp>
 #include <batching/result.hpp>

@@ -6,8 +6,13 @@
 #include <batching/detail/asio.hpp>
 #include <batching/detail/batcher_core.hpp>
 #include <batching/detail/mapped_handler.hpp>
+#include <batching/detail/mapped_items.hpp>
+#include <batching/detail/mapped_stream_state.hpp>
 #include <batching/detail/mapping.hpp>
+#include <batching/detail/open_requests.hpp>
+#include <batching/mapped_stream.hpp>
 
+#include <array>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -107,6 +112,21 @@ class Mapped {
     return async(detail::Several(std::forward<Requests>(requests)), CallOptions(), std::forward<Token>(token));
   }
 
+  /// The requests of a range, which may be lazy, as one stream of their replies: taken, and read, as by
+  /// `Batcher::dispatch_stream`, and so are the items that `map_inputs` makes: it runs at first on this thread, later
+  /// on the batcher's executor. What it gives is read one item ahead: its items own what they hold, or refer to the
+  /// request. What it throws ends the stream, in its place.
+  template <detail::RequestsFor<MapInputs> Requests>
+  [[nodiscard]] auto dispatch_stream(Requests&& requests, const CallOptions& options = {}) const {
+    return stream(std::decay_t<Requests>(std::forward<Requests>(requests)), options);
+  }
+  /// One request: its hooks as they come, then its reply.
+  template <class Request>
+  requires(!detail::RequestsFor<Request, MapInputs>)
+      [[nodiscard]] auto dispatch_stream(Request request, const CallOptions& options = {}) const {
+    return stream(std::array<Request, 1>{std::move(request)}, options);
+  }
+
   template <class Request>
   auto inline_one(Request request) const {
     return run_inline(detail::One<Request>{std::move(request)});
@@ -128,6 +148,17 @@ class Mapped {
     auto items = detail::items_of(*map_inputs_, state);
     auto run = [&] { return batcher_->inline_many(std::move(items)); };
     return detail::finish_after(run, finish(std::move(state)));
+  }
+  template <class Requests>
+  auto stream(Requests requests, const CallOptions& options) const {
+    using Request = std::ranges::range_value_t<Requests>;
+    using Items = detail::MappedItems<MapInputs, Requests>;
+    auto open = std::make_shared<detail::OpenRequests<Request>>();
+    auto inner = batcher_->dispatch_stream(Items(map_inputs_, std::move(requests), open), options);
+    using Out = detail::OutputOf<decltype(batcher_->inline_many(std::declval<Items>()))>;
+    using State = detail::MappedStreamState<decltype(inner), Out, MapResults, Request>;
+    return MappedStream<State>(
+        std::make_shared<State>(std::move(inner), map_results_, std::move(open), batcher_->get_executor()));
   }
   template <class State, class Token>
   auto async(State state, const CallOptions& options, Token&& token) const {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <batching/detail/asio.hpp>
+#include <batching/detail/event_iterator.hpp>
 #include <batching/detail/outputs.hpp>
 #include <batching/detail/stream_state.hpp>
 
@@ -24,6 +25,7 @@ template <class Out>
 class Stream {
  public:
   using Event = StreamEvent<Out>;
+  using Iterator = detail::EventIterator<Stream>;
 
   /// For the library.
   explicit Stream(std::shared_ptr<detail::StreamState<Out>> state) noexcept : state_(std::move(state)) {}
@@ -55,26 +57,6 @@ class Stream {
   }
 
   /// `for (auto& event : stream)` consumes it by `next`.
-  class Iterator {
-   public:
-    using value_type = Event;
-    using difference_type = std::ptrdiff_t;
-    using iterator_category = std::input_iterator_tag;
-
-    explicit Iterator(Stream& stream) : stream_(&stream), event_(stream.next()) {}
-    [[nodiscard]] Event& operator*() { return *event_; }
-    [[nodiscard]] Event* operator->() { return &*event_; }
-    Iterator& operator++() {
-      event_ = stream_->next();
-      return *this;
-    }
-    void operator++(int) { ++*this; }
-    bool operator==(std::default_sentinel_t) const noexcept { return !event_; }
-
-   private:
-    Stream* stream_;
-    std::optional<Event> event_;
-  };
   [[nodiscard]] Iterator begin() { return Iterator(*this); }
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 

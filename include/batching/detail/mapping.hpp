@@ -16,6 +16,12 @@
 
 namespace batching::detail {
 
+/// A range of what `map_inputs` takes, and not such a thing itself.
+template <class Requests, class MapInputs>
+concept RequestsFor = std::ranges::input_range<Requests> && std::invocable < const MapInputs&,
+        std::ranges::range_value_t<Requests>
+& > ;
+
 /// One request, kept until its reply.
 template <class Request>
 struct One {
@@ -145,6 +151,18 @@ template <class Future, class Finish>
 auto finish_with(Future& future, Finish& finish) {
   return finish_after([&] { return future.get(); }, finish);
 }
+
+/// What one item comes to, by what many come to.
+template <class Outputs>
+struct OutputOfMany {
+  using type = typename Outputs::value_type;
+};
+template <>
+struct OutputOfMany<void> {
+  using type = void;
+};
+template <class Outputs>
+using OutputOf = typename OutputOfMany<Outputs>::type;
 
 /// Only its type matters.
 template <class Outputs, class Finish>
