@@ -99,6 +99,66 @@ TEST_CASE("io_context::run returns when the work is done, also if the window was
   CHECK(has_nothing_left_to_do());
 }
 
+TEST_CASE("While a window is open and a partition free, only what may fill the window wakes anybody") {
+  using Items = Batcher<int, int, ManualClock>;
+  struct Kind {
+    std::string name;
+    Items::Options options;
+  };
+  std::vector<Kind> kinds(4, {"plain", {.batch_size = 64, .batch_timeout = 1ms}});
+  kinds[1].name = "weight";
+  kinds[1].options.batch_size = 640;
+  kinds[1].options.weight = [](const int& item) -> std::size_t { return item < 64 ? 10 : 640; };
+  kinds[2].name = "dedup";
+  kinds[2].options.dedup = batching::dedup::exact{};
+  kinds[3].name = "key";
+  kinds[3].options.key = [](const int& item) { return item < 64 ? 0 : item; };
+  for (const Kind& kind : kinds) {
+    INFO(kind.name);
+    asio::io_context io;
+    std::vector<std::size_t> sizes;
+    Items batcher(
+        io,
+        [&](std::span<const int> inputs) {
+          sizes.push_back(inputs.size());
+          return squares(inputs);
+        },
+        kind.options);
+    const auto handlers = [&] {
+      io.restart();
+      return io.poll();
+    };
+    std::vector<Future<int>> futures;
+    futures.push_back(batcher.dispatch(0));
+    CHECK(handlers() == 1);
+    for (int i = 1; i < 63; ++i) futures.push_back(batcher.dispatch(i));
+    CHECK(handlers() == 0);
+    futures.push_back(batcher.dispatch(63));
+    CHECK(handlers() > 0);
+    CHECK(sizes == std::vector<std::size_t>{64});
+
+    // What leaves less room than it takes is noticed: a twin, an item that does not fit, the window of another key.
+    futures.push_back(batcher.dispatch(0));
+    (void)handlers();
+    for (int i = 1; i < 33; ++i) futures.push_back(batcher.dispatch(i));
+    for (int i = 1; i < 32; ++i) futures.push_back(batcher.dispatch(i));
+    futures.push_back(batcher.dispatch(64));
+    (void)handlers();
+    const std::size_t left = sizes.size();
+    for (int i = 65; i < 65 + 63; ++i) {
+      futures.push_back(batcher.dispatch(i));
+      (void)handlers();
+    }
+    ManualClock::advance(1ms);
+    (void)handlers();
+    if (kind.name == "dedup") {
+      CHECK(left == 1);
+      CHECK(sizes == std::vector<std::size_t>{64, 64, 33});
+    }
+    for (auto& future : futures) CHECK(future.wait_for(0s) == std::future_status::ready);
+  }
+}
+
 /// Rings once, armed from another thread, like a window; on a thread of its own.
 class BareTimer {
  public:

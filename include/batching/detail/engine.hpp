@@ -46,6 +46,7 @@ class Engine final : public Core {
       : Core(std::move(executor), pool),
         owns_pool_(pool != nullptr),
         in_parts_(Window::in_parts(options)),
+        weighted_(options.weight.given),
         stamps_all_((Window::timed(options) && options.key.given) || options.overflow == Overflow::drop_oldest ||
                     options.observer != nullptr || options.adaptive ||
                     !std::is_same_v<Clock, std::chrono::steady_clock>),
@@ -86,7 +87,11 @@ class Engine final : public Core {
   /// Do items have weights or keys?
   [[nodiscard]] bool in_parts() const noexcept { return in_parts_; }
   [[nodiscard]] bool looks_after() const noexcept { return dispatcher_.boarding().looks_after(); }
-  void set_dedup_threshold(double threshold) noexcept { dispatcher_.window().set_threshold(threshold); }
+  /// For all who come later.
+  void set_dedup_threshold(double threshold) {
+    tell(Order::What::read)->wait(on_strand());
+    dispatcher_.window().set_threshold(threshold);
+  }
   [[nodiscard]] std::size_t max_queued() const noexcept { return dispatcher_.admission().most(); }
 
   void flush() { (void)tell(Order::What::flush); }
@@ -151,7 +156,7 @@ class Engine final : public Core {
     std::shared_ptr<Engine> alive;
     Mail& mail = in_parts_ ? static_cast<Mail&>(*Part::of(call)) : call;
     const auto submitted = intake_.submit(
-        mail, size, urgent,
+        mail, weighted_ ? Part::weight_of(call) : size, urgent,
         [&]() noexcept {
           if (call.arrived == Waiting::unknown) call.arrived = Alarm<Clock>::now();
         },
@@ -238,6 +243,7 @@ class Engine final : public Core {
 
   const bool owns_pool_;
   const bool in_parts_;    // do calls wait in parts?
+  const bool weighted_;    // do items have weights?
   const bool stamps_all_;  // does it matter for everybody when exactly they came? Or is a clock cheap, a test's?
   const std::shared_ptr<Observer> observer_;
   const Time made_;

@@ -204,6 +204,8 @@ class Row final : public Deadline, public Indexed {
   }
 
   [[nodiscard]] std::size_t items() const noexcept { return items_; }
+  /// What `batch_size` bounds.
+  [[nodiscard]] std::size_t size() const noexcept { return rules_.weighted ? weight_ : items_; }
   /// Do fewer wait than should leave by `batch_timeout`?
   [[nodiscard]] bool lacks_company() const noexcept {
     return size() < rules_.min_batch_size && rules_.min_batch_size > 1;  // an item may weigh nothing
@@ -235,9 +237,6 @@ class Row final : public Deadline, public Indexed {
     Waiting* last = nullptr;
   };
   using Levels = std::vector<Level, RecyclingAllocator<Level>>;
-
-  /// What `batch_size` bounds.
-  [[nodiscard]] std::size_t size() const noexcept { return rules_.weighted ? weight_ : items_; }
 
   Level& level_of(std::int32_t priority) {
     if (levels_.front().priority == priority) [[likely]]

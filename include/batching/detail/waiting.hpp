@@ -86,6 +86,13 @@ struct Part final : Waiting, Indexed {
   }
 
   [[nodiscard]] static Part* of(const Waiting& call) noexcept { return static_cast<Part*>(call.next); }
+  /// Of all items of a call.
+  [[nodiscard]] static std::uint64_t weight_of(const Waiting& call) noexcept {
+    const Part* parts = of(call);
+    std::uint64_t weight = 0;
+    for (std::uint32_t i = 0; i < parts->parts; ++i) weight += parts[i].weight;
+    return weight;
+  }
   [[nodiscard]] static Part* make(std::uint32_t count) {
     Part* parts = RecyclingAllocator<Part>().allocate(count);
     for (std::uint32_t i = 0; i < count; ++i) {

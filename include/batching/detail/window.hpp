@@ -123,14 +123,18 @@ class Window {
   }
   /// Keys of which somebody waits.
   [[nodiscard]] std::size_t keys() const noexcept { return rows_.size(); }
-  /// Items that the window at the end of the row lacks; all of its room if the next item opens one. (Of no use in
-  /// parts.)
+  /// Items, or weight, that the window at the end of the row lacks; all of its room if the next item opens one. With
+  /// keys: the row that lacks least lacks no less. Twins take no room, but count here: whoever counts them as well
+  /// looks too early, never too late.
   [[nodiscard]] std::size_t lacking_behind() const noexcept {
-    return rules_.batch_size - waiting() % rules_.batch_size;
+    return rules_.batch_size - (keyed_ ? waiting_ : only_.size()) % rules_.batch_size;
   }
-  /// Is it enough to be woken when the window is full? Else whoever comes has to be looked at.
+  /// Is it enough to be woken when a window may be full? Else whoever comes has to be looked at.
   [[nodiscard]] bool fills_by_count() const noexcept {
-    return !in_parts_ && !adapts_ && only_.items() > 0 && !only_.lacks_company();
+    if (adapts_ || waiting() == 0) return false;
+    if (!keyed_) return !only_.lacks_company();
+    return rules_.min_batch_size <= 1 && !rules_.weighted && rules_.batch_timeout.count() > 0 &&
+           waiting_ < rules_.batch_size;
   }
   [[nodiscard]] const WindowRules& rules() const noexcept { return rules_; }
   [[nodiscard]] std::size_t partitions() const noexcept { return partitions_; }
