@@ -301,6 +301,42 @@ TEST_CASE("waiting for an event can be cancelled, and no event is lost") {
   CHECK(reader.read() == Lines{"0: 1 4", "end"});
 }
 
+TEST_CASE("outputs need no default constructor and may be move-only, or there may be none") {
+  struct Square {
+    explicit Square(int of) : value(std::make_unique<int>(of * of)) {}
+    std::unique_ptr<int> value;
+  };
+  Batcher<int, Square> batcher(
+      [](std::span<const int> items) {
+        std::vector<Result<Square>> results;
+        for (const int item : items) {
+          if (item == 4) {
+            results.emplace_back(std::make_exception_ptr(std::runtime_error("four")));
+          } else {
+            results.emplace_back(Square(item));
+          }
+        }
+        return results;
+      },
+      {.batch_size = 2, .batch_timeout = 0ns});
+  std::vector<int> outputs;
+  auto stream = batcher.dispatch_stream({1, 2, 3, 4, 5});
+  const auto consume = [&] {
+    for (auto& event : stream) {
+      for (Square& output : event.outputs()) outputs.push_back(*output.value);
+    }
+  };
+  CHECK_THROWS_WITH(consume(), "four");
+  CHECK(outputs == std::vector<int>{1, 4, 9});
+
+  int written = 0;
+  Batcher<int, void> writer([&](std::span<const int> items) { written += static_cast<int>(items.size()); });
+  std::size_t done = 0;
+  for (auto& event : writer.dispatch_stream({1, 2, 3})) done += event.outputs().size();
+  CHECK(done == 3);
+  CHECK(written == 3);
+}
+
 TEST_CASE("a wait inside the batch function is refused") {
   std::optional<Stream<int>> stream;
   std::optional<Batcher<int, int>> batcher;

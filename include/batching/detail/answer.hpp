@@ -72,7 +72,8 @@ class FutureAnswer : public Call {
   AnswerSlot<Stored<T>> outcome_;
 };
 
-/// The answer is given to a handler of signature `void(std::exception_ptr, T)`, or `void(std::exception_ptr)`.
+/// The answer is given to a handler of signature `void(std::exception_ptr, T)`, or `void(std::exception_ptr)`. One of
+/// the library's own may be a `TakesAddress`, so that there need not be a `T` beside an error.
 template <class T, class Handler>
 class HandlerAnswer : public Call, public HandlerCompletion<Handler> {
  public:
@@ -99,7 +100,9 @@ class HandlerAnswer : public Call, public HandlerCompletion<Handler> {
     this->release();
     std::exception_ptr error;
     if (outcome.failed()) error = std::move(outcome.error());
-    if constexpr (std::is_void_v<T>) {
+    if constexpr (requires { typename Handler::TakesAddress; }) {
+      std::move(holder.handler())(error, error ? nullptr : &outcome.value());
+    } else if constexpr (std::is_void_v<T>) {
       std::move(holder.handler())(std::move(error));
     } else if (error) {
       std::move(holder.handler())(std::move(error), T());

@@ -218,8 +218,6 @@ struct BatcherCore {
 
   template <class Range>
   Stream<Out> submit_stream(Range&& range, const CallOptions& call_options) {
-    static_assert(std::is_void_v<Out> || std::default_initializable<Stored<Out>>,
-                  "batching: dispatch_stream needs a default constructible Out for the error case");
     using Source = StreamSource<In, Out, Clock, std::decay_t<Range>>;
     auto source =
         std::make_shared<Source>(engine, workshop, std::decay_t<Range>(std::forward<Range>(range)), call_options);

@@ -101,23 +101,15 @@ class StreamSource final : public StreamState<Out> {
       source->forget(number);
     }
 
-    void operator()(const std::exception_ptr& error) requires std::is_void_v<Out> {
-      Nothing done;
-      end(error, &done);
-    }
-    void operator()(const std::exception_ptr& error, Stored<Out> output) requires(!std::is_void_v<Out>) {
-      end(error, &output);
-    }
-
-    std::shared_ptr<StreamSource> source;
-    std::size_t number;
-
-   private:
-    void end(const std::exception_ptr& error, Stored<Out>* output) {
+    using TakesAddress = void;
+    void operator()(const std::exception_ptr& error, Stored<Out>* output) {
       const auto its = std::move(source);
       its->answered(number, error, output);
       its->ended(number);
     }
+
+    std::shared_ptr<StreamSource> source;
+    std::size_t number;
   };
 
   static std::size_t most_in_flight(const BasicOptions<In>& options) {
