@@ -45,7 +45,7 @@ struct exact {
 
   How how{};
   /// Share also the answer of an equal item whose batch runs. Needs a copyable `In` (or the key's, which is then kept
-  /// instead): the batch function may have moved from the item itself.
+  /// instead): the batch function may have moved from the item itself. Who joins so late hears no hooks of that batch.
   bool join_running = false;
 };
 exact()->exact<>;
