@@ -185,7 +185,7 @@ void run_batch_function(F& function, BatchState<In, Out>& batch) {
 #ifdef BATCHING_HAS_COROUTINES
       Returned work = call();
       batch.drive();
-      net::co_spawn(net::any_io_executor(InsideExecutor(batch.core().executor(), &batch.core())),
+      net::co_spawn(net::any_io_executor(InsideExecutor(batch.core().executor(), batch.core().inside())),
                     drive(std::move(work), Batch<In, Out>(batch), std::move(context)), AllHandled());
 #endif
     } else if constexpr (std::is_void_v<Returned>) {
