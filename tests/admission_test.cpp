@@ -252,6 +252,50 @@ TEST_CASE("An asynchronous call waits for room without a thread, first come, fir
   check_audit(stage.batcher.stats());
 }
 
+TEST_CASE("A flush covers those at the door, and not whoever comes after it") {
+  Stage stage(bounded(2, Overflow::block), true);
+  std::vector<int> order;
+  asio::cancellation_signal signal;
+  const auto handler = [&order](const std::exception_ptr&, int output) { order.push_back(output); };
+  const auto submit = [&](int value) { stage.batcher.async_dispatch(value, handler); };
+  for (int i = 1; i <= 3; ++i) submit(i);
+  const auto answer_all = [&] {
+    for (int i = 0; i < 4; ++i) stage.answer_all();
+  };
+  SECTION("one of them the last") {
+    submit(4);
+    submit(5);
+    stage.batcher.flush();
+    submit(6);
+    answer_all();
+    CHECK(order == std::vector{1, 4, 9, 16, 25});
+    CHECK(stage.batcher.stats().queued == 1);
+  }
+  SECTION("the last of them gives up") {
+    stage.batcher.async_dispatch(4, asio::bind_cancellation_slot(signal.slot(), handler));
+    stage.batcher.flush();
+    submit(6);
+    signal.emit(asio::cancellation_type::all);
+    answer_all();
+    CHECK(order == std::vector{0, 1, 4, 9});
+  }
+  SECTION("the last of them gives up, and the others are in") {
+    submit(4);
+    stage.batcher.async_dispatch(5, asio::bind_cancellation_slot(signal.slot(), handler));
+    stage.batcher.flush();
+    stage.poll();  // 3 and 4 come in
+    CHECK(stage.batcher.stats().queued == 2);
+    signal.emit(asio::cancellation_type::all);
+    submit(6);
+    answer_all();
+    CHECK(order == std::vector{0, 1, 4, 9, 16});
+  }
+  stage.batcher.flush();
+  answer_all();
+  CHECK(order.back() == 36);
+  check_audit(stage.batcher.stats());
+}
+
 TEST_CASE("Nobody overtakes a large call that waits for room") {
   Stage stage(bounded(4, Overflow::block), true);
   std::vector<std::string> order;

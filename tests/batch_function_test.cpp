@@ -1014,6 +1014,30 @@ TEST_CASE("a kept batch can be answered when its batcher is gone") {
   }
 }
 
+TEST_CASE("a kept handle has its inputs and its core to itself, also when the function that kept it has thrown") {
+  std::optional<Batch<std::shared_ptr<int>, int>> kept;
+  asio::io_context io;
+  auto batcher = std::make_unique<Batcher<std::shared_ptr<int>, int, ManualClock>>(
+      io,
+      [&](Batch<std::shared_ptr<int>, int> batch) {
+        kept.emplace(std::move(batch));
+        throw std::runtime_error("kept");
+      },
+      Options{.batch_size = 1});
+  auto input = std::make_shared<int>(1);
+  const std::weak_ptr<int> alive = input;
+  auto future = batcher->dispatch(std::move(input));
+  io.poll();
+  CHECK(what_of(future, 0s) == "kept");
+  REQUIRE(kept);
+  CHECK_FALSE(alive.expired());
+  audit(*batcher);
+  batcher.reset();
+  CHECK(kept->stop_requested());
+  kept.reset();
+  CHECK(alive.expired());
+}
+
 // --- Coroutines ---
 
 #ifdef BATCHING_HAS_COROUTINES

@@ -448,6 +448,16 @@ TEST_CASE("an Out whose move throws fails its own caller, not those who were ans
       Grenade::armed = true;
     });
   }
+  SECTION("as outcomes, one by one") {
+    check_grenades<Grenade>([](std::span<int> items) {
+      Grenade::armed = false;
+      std::vector<Result<Grenade>> outcomes;
+      outcomes.reserve(items.size());
+      for (const int item : items) outcomes.emplace_back(Grenade(item));
+      Grenade::armed = true;
+      return outcomes;
+    });
+  }
   SECTION("through a handle, one by one") {
     check_grenades<Grenade>([](Batch<int, Grenade> batch) {
       Grenade::armed = true;
@@ -461,6 +471,47 @@ TEST_CASE("an Out whose move throws fails its own caller, not those who were ans
     });
   }
   Grenade::armed = false;
+}
+
+/// Throws the last time it is moved before it would be seen.
+struct LateGrenade {
+  LateGrenade() = default;
+  explicit LateGrenade(int number) : value(number) {}
+  LateGrenade(LateGrenade&& other) : value(other.value) {
+    if (moves > 0 && --moves == 0) throw std::runtime_error("moved");
+  }
+  LateGrenade& operator=(LateGrenade&&) = default;
+  int value = 0;
+  static inline int moves = 0;
+};
+
+TEST_CASE("an Out whose move throws on its way to a handler is answered with that, and the memory is given back") {
+  const int moves = GENERATE(1, 2, 3, 4);  // into the answers, then out of them
+  asio::io_context io;
+  Batcher<int, LateGrenade, ManualClock> batcher(io,
+                                                 [&](std::span<int> items) {
+                                                   std::vector<LateGrenade> outputs;
+                                                   outputs.reserve(items.size());
+                                                   for (const int item : items) outputs.emplace_back(item);
+                                                   LateGrenade::moves = moves;
+                                                   return outputs;
+                                                 },
+                                                 {.batch_size = 2});
+  std::vector<std::string> heard;
+  const auto handler = [&](const std::exception_ptr& error, const LateGrenade& output) {
+    try {
+      if (error) std::rethrow_exception(error);
+      heard.push_back(std::to_string(output.value));
+    } catch (const std::exception& exception) {
+      heard.emplace_back(exception.what());
+    }
+  };
+  batcher.async_dispatch(1, handler);
+  batcher.async_dispatch(2, handler);
+  io.poll();
+  std::sort(heard.begin(), heard.end());
+  CHECK((heard == std::vector<std::string>{"2", "moved"} || heard == std::vector<std::string>{"1", "moved"}));
+  audit(batcher);
 }
 
 TEST_CASE("an output that cannot be converted fails the batch, which is reported and not lost") {
@@ -670,6 +721,28 @@ TEST_CASE("on a thread of the batcher's own pool a wait is refused outside batch
   audit(batcher);
 }
 
+TEST_CASE("a wait in a completion handler is refused wherever that comes from") {
+  asio::io_context io;
+  Batcher<int, int, ManualClock> batcher(io, [](std::span<int> items) { return squares(items); },
+                                         {.batch_size = 2, .batch_timeout = 1h});
+  std::error_code code;
+  const auto handler = [&](const std::exception_ptr&, int) {
+    code = error_from([&] { batcher.dispatch(2).wait_for(200ms); });
+  };
+  SECTION("from a batch") {
+    batcher.async_dispatch(1, handler);
+    batcher.flush();
+    io.poll();
+  }
+  SECTION("from a time limit") {
+    batcher.async_dispatch(1, {.timeout = 1ms}, handler);
+    io.poll();
+    ManualClock::advance(1ms);
+    io.poll();
+  }
+  CHECK(code == errc::would_deadlock);
+}
+
 #ifdef BATCHING_HAS_COROUTINES
 TEMPLATE_TEST_CASE("a coroutine batch function that blocks for its own batcher is refused, also after a suspension", "",
                    OnItsOwnPool, OnAContext, OnAThreadPool) {
@@ -693,6 +766,22 @@ TEMPLATE_TEST_CASE("a coroutine batch function that blocks for its own batcher i
   REQUIRE(inner);
   CHECK(get_within(*inner) == 9);
   audit(batcher);
+}
+
+TEST_CASE("an inline call of a coroutine that blocks for its own batcher is refused, also after a suspension") {
+  std::error_code code;
+  Batcher<int, int>* itself = nullptr;
+  OnAContext ground;
+  auto batcher = ground.make<Batcher<int, int>>(
+      [&](std::vector<int> items) -> asio::awaitable<std::vector<int>> {
+        co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+        if (items.front() == 0) code = error_from([&] { itself->dispatch(3).wait_for(200ms); });
+        co_return squares(items);
+      },
+      {.batch_size = 2, .batch_timeout = 1h});
+  itself = &batcher;
+  CHECK(batcher.inline_one(0) == 0);
+  CHECK(code == errc::would_deadlock);
 }
 
 TEST_CASE("a coroutine batch function may await its own batcher where a partition is free") {

@@ -235,6 +235,31 @@ TEST_CASE("what a listener throws changes nothing") {
   audit(batcher);
 }
 
+TEST_CASE("a listener that cannot be copied when it is needed is the answer of its own call") {
+  struct Delicate {
+    explicit Delicate(std::shared_ptr<bool> breaks) : breaks_(std::move(breaks)) {}
+    Delicate(const Delicate& other) : breaks_(other.breaks_) {
+      if (*breaks_) throw std::runtime_error("broken");
+    }
+    void operator()(const HookEvent&) const {}
+    std::shared_ptr<bool> breaks_;
+  };
+  asio::io_context io;
+  Numbers batcher(io, telling, {.batch_size = 1});
+  auto breaks = std::make_shared<bool>(false);
+  CallOptions options;
+  options.on_hook = Delicate(breaks);
+  *breaks = true;
+  auto one = batcher.dispatch(1, options);
+  CHECK(what_of(one, 0s) == "broken");
+  bool heard = false;
+  batcher.async_dispatch(2, options, [&](const std::exception_ptr& error, int) { heard = error != nullptr; });
+  io.poll();
+  CHECK(heard);
+  CHECK(batcher.stats().rejected == 2);
+  audit(batcher);
+}
+
 TEST_CASE("with keys and weights, a caller with several parts in a batch hears a broadcast once") {
   asio::io_context io;
   Numbers::Options options{.batch_size = 10, .batch_timeout = 0ns};

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <future>
 #include <memory>
 #include <optional>
@@ -514,6 +515,51 @@ TEST_CASE("a batch function may destroy its own batcher") {
     auto one = batcher->dispatch(3);
     gate.open();
     CHECK(get_within(one) == 9);
+  }
+}
+
+/// Does something when it ends.
+struct Farewell {
+  explicit Farewell(std::function<void()> f) : last(std::move(f)) {}
+  Farewell(Farewell&& other) noexcept : last(std::exchange(other.last, nullptr)) {}
+  Farewell& operator=(Farewell&&) = delete;
+  ~Farewell() {
+    if (last) last();
+  }
+  std::function<void()> last;
+};
+
+TEST_CASE("an item's destructor, wherever it runs, may destroy the batcher, and is refused what could never end") {
+  using Guests = Batcher<Farewell, int>;
+  const auto function = [](std::span<Farewell> items) { return std::vector<int>(items.size()); };
+  const Options options{.batch_size = 8, .batch_timeout = 1h};
+  Gate done;
+  std::error_code code;
+  SECTION("close") {
+    Guests batcher(function, options);
+    (void)batcher.dispatch(Farewell([&] {
+      code = error_from([&] { (void)batcher.close_for(200ms); });
+      done.open();
+    }));
+    REQUIRE(eventually([&] { return batcher.stats().queued == 1; }));
+    batcher.stop();
+    done.wait();
+    CHECK(code == errc::would_deadlock);
+  }
+  SECTION("the end of the batcher") {
+    auto batcher = std::make_unique<Guests>(function, options);
+    auto other = batcher->dispatch(Farewell(nullptr));
+    std::thread([&] {
+      (void)batcher->dispatch(Farewell([&] {
+        batcher.reset();
+        done.open();
+      }));
+      Guests& guests = *batcher;
+      REQUIRE(eventually([&] { return guests.stats().queued == 2; }));
+      guests.stop();
+    }).join();
+    done.wait();
+    CHECK(error_of(other) == errc::closed);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <limits>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -330,6 +331,12 @@ TEST_CASE("inline calls keep keys apart and weights within bounds") {
   CHECK(weighed.inline_many({6, 4, 7, 4}) == std::vector<int>{36, 16, 49, 16});
   CHECK(batches == Batches{{6, 4}, {7}, {4}});
   CHECK(error_from([&] { (void)weighed.inline_one(11); }) == errc::too_heavy);
+  constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
+  std::vector<std::size_t> sizes;
+  Batcher<std::size_t, void> heavy([&](std::span<const std::size_t> items) { sizes.push_back(items.size()); },
+                                   {.batch_size = most, .weight = [](std::size_t item) { return item; }});
+  heavy.inline_many({most / 2 + 1, most / 2 + 1, most / 2});
+  CHECK(sizes == std::vector<std::size_t>{1, 2});
 }
 
 TEST_CASE("many threads with keys, weights and priorities: everybody gets its own, and the books balance") {

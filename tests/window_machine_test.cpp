@@ -718,6 +718,24 @@ TEST_CASE("weights: what weighs nothing fits anywhere, and who withdraws makes r
   CHECK(s.next(0ms) == "a b d");
 }
 
+TEST_CASE("weights: their sum may be more than a number holds") {
+  constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
+  SortedStory s(weighted(most, std::chrono::nanoseconds::max()));
+  s.submit("a", 0ms, most / 2 + 1);
+  CHECK(s.next(0ms).empty());
+  s.submit("b", 0ms, most / 2 + 1);
+  CHECK(s.next(0ms) == "a");
+  CHECK(s.reason == CloseReason::weight);
+  s.window.release(s.partition);
+  Part& c = s.submit("c", 0ms, most);
+  CHECK(s.window.ready(0ms));
+  CHECK(s.window.withdraw(c) == 1);
+  CHECK(s.next(0ms).empty());
+  s.submit("d", 0ms, most / 2);
+  CHECK(s.next(0ms) == "b d");
+  CHECK(s.reason == CloseReason::size);
+}
+
 TEST_CASE("weights: who never fits behind higher priorities does not starve either") {
   SortedStory s(weighted(10, 0ns));
   Part& heavy = s.submit("heavy", 0ms, 5, 0, 0);

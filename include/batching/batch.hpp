@@ -52,12 +52,13 @@ class Batch : public detail::Emits<Batch<In, Out>> {
  public:
   /// For the library: the first handle to a batch that has just started.
   explicit Batch(detail::BatchState<In, Out>& state) : state_(&state) { state.share(); }
-  /// For the library: another one; `adopt`: in place of one that was dropped while the function ran.
-  static Batch again(detail::BatchState<In, Out>& state, bool adopt) noexcept {
-    if (!adopt) state.add_reference();
+  /// For the library: the function has returned, or thrown `error`. `adopt`: it has dropped its handle; otherwise there
+  /// may be one elsewhere, which stays what it is.
+  static void fail_rest(detail::BatchState<In, Out>& state, bool adopt, std::exception_ptr error) {
     Batch batch;
     batch.state_ = &state;
-    return batch;
+    batch.fail(std::move(error));
+    if (!adopt) batch.state_ = nullptr;
   }
   Batch(Batch&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
   Batch& operator=(Batch&& other) noexcept {

@@ -48,10 +48,17 @@ void complete_with(BatchState<In, Out>& batch, R&& range) {
     batch.fail_rest(wrong_output_count(size, count));
   } else if constexpr (is_result<Element>) {
     auto at = std::ranges::begin(range);
+    bool began = false;
+    std::exception_ptr lost;  // the range's own error: of those behind it nobody knows whose outcome is where
     batch.complete_each([&](Call& call, std::size_t index, Delivery& delivery) {
       try {
+        if (std::exchange(began, true) && !lost) ++at;  // before the outcome, whose move may throw
+      } catch (...) {
+        lost = std::current_exception();
+      }
+      if (lost) return batch.fail(call, lost, 1, delivery);
+      try {
         Element result = std::ranges::iter_move(at);
-        ++at;
         if (result.has_value()) {
           if constexpr (std::is_void_v<Out>) {
             Nothing done;
@@ -144,7 +151,7 @@ void run_batch_function(F& function, BatchState<In, Out>& batch) {
       dropped = in_function.dropped();
     }
     // A handle that went down with an exception leaves the others to hear of that, not of its end.
-    if (error || dropped) Batch<In, Out>::again(batch, dropped).fail(error);
+    if (error || dropped) Batch<In, Out>::fail_rest(batch, dropped, std::move(error));
   } else if constexpr (shape == Shape::in_place || shape == Shape::in_place_context) {
     const auto inputs = batch.gather(true);
     const auto outputs = batch.outputs();
@@ -178,7 +185,7 @@ void run_batch_function(F& function, BatchState<In, Out>& batch) {
 #ifdef BATCHING_HAS_COROUTINES
       Returned work = call();
       batch.drive();
-      net::co_spawn(net::any_io_executor(InsideExecutor(batch.core().executor(), &batch.core())),
+      net::co_spawn(net::any_io_executor(InsideExecutor(batch.core().executor(), batch.core().inside())),
                     drive(std::move(work), Batch<In, Out>(batch), std::move(context)), AllHandled());
 #endif
     } else if constexpr (std::is_void_v<Returned>) {

@@ -100,13 +100,21 @@ class Door {
     applicant.next = nullptr;
     (first_ == nullptr ? first_ : last_->next) = &applicant;
     last_ = &applicant;
+    ++size_;
   }
   Applicant& pop() noexcept { return remove(front().call); }
+  /// Those who are here now are to leave without whoever comes later.
+  void flush() noexcept { flushed_ = size_; }
+  /// Is the first of those?
+  [[nodiscard]] bool is_flushed() const noexcept { return flushed_ > 0; }
   /// The call is here. Who gives up is most likely one of the first.
   Applicant& remove(const Call& call) noexcept {
     Mail* before = nullptr;
     Mail* at = first_;
-    while (&static_cast<Applicant&>(*at).call != &call) before = std::exchange(at, at->next);
+    std::size_t place = 0;
+    for (; &static_cast<Applicant&>(*at).call != &call; ++place) before = std::exchange(at, at->next);
+    if (place < flushed_) --flushed_;
+    --size_;
     (before == nullptr ? first_ : before->next) = at->next;
     if (at == last_) last_ = before;
     return static_cast<Applicant&>(*at);
@@ -115,6 +123,8 @@ class Door {
  private:
   Mail* first_ = nullptr;
   Mail* last_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t flushed_ = 0;
 };
 
 }  // namespace batching::detail

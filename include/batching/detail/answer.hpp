@@ -96,7 +96,8 @@ class HandlerAnswer : public Call, public HandlerCompletion<Handler> {
     holder_.clear_slot();
     // All is moved out and the memory given back before the handler runs, which may submit again.
     HandlerHolder<Handler> holder(std::move(holder_));
-    AnswerSlot<Stored<T>> outcome = std::move(outcome_);
+    AnswerSlot<Stored<T>> outcome;
+    outcome.take(outcome_);
     this->release();
     std::exception_ptr error;
     if (outcome.failed()) error = std::move(outcome.error());

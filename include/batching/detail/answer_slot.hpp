@@ -17,14 +17,8 @@ template <class T>
 class AnswerSlot {
  public:
   AnswerSlot() noexcept {}
-  AnswerSlot(AnswerSlot&& other) noexcept(std::is_nothrow_move_constructible_v<T>) {
-    if (other.state_ == State::value) {
-      put(std::move(other.either_.value));
-    } else if (other.state_ == State::error) {
-      put_error(std::move(other.either_.error));
-    }
-  }
-  AnswerSlot& operator=(AnswerSlot&&) = delete;
+  AnswerSlot(const AnswerSlot&) = delete;
+  AnswerSlot& operator=(const AnswerSlot&) = delete;
   ~AnswerSlot() {
     if (state_ == State::value) {
       std::destroy_at(&either_.value);
@@ -37,6 +31,15 @@ class AnswerSlot {
   void put(T&& value) {
     std::construct_at(&either_.value, std::move(value));
     state_ = State::value;
+  }
+  /// What the other has; the reason, if that cannot be moved. Only once.
+  void take(AnswerSlot& other) noexcept {
+    if (other.failed()) return put_error(std::move(other.error()));
+    try {
+      put(std::move(other.value()));
+    } catch (...) {
+      put_error(std::current_exception());
+    }
   }
   void put_error(std::exception_ptr error) noexcept {
     std::construct_at(&either_.error, std::move(error));

@@ -112,13 +112,11 @@ void launch(Call& call, Engine<Clock>& engine, const BasicOptions<In>& options, 
   if (call.size == 0) return answer_at_the_door(call, engine);
   const std::uint32_t size = call.size;
   call.priority = call_options.priority;
-  if (call_options.on_hook) call.wish().listener = std::make_shared<Listener>(call_options.on_hook);
-  if (engine.in_parts()) {
-    try {
-      sort(call, options);
-    } catch (...) {
-      return answer_at_the_door(call, engine, std::current_exception());
-    }
+  try {
+    if (call_options.on_hook) call.wish().listener = std::make_shared<Listener>(call_options.on_hook);
+    if (engine.in_parts()) sort(call, options);
+  } catch (...) {
+    return answer_at_the_door(call, engine, std::current_exception());
   }
   const auto verdict = engine.submit(call, call_options.timeout, may_block);
   if (verdict != Verdict::accepted && engine.in_parts()) Part::destroy(call);

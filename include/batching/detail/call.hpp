@@ -179,10 +179,10 @@ inline void Delivery::submit(Core& core, bool here) {
       (first.same_executor(other) ? group : rest).push(other);
     }
     while (!away.empty()) rest.push(away.pop());
-    first.submit(std::move(group), here);
+    unless_refused([&] { first.submit(std::move(group), here); });
     away.swap(rest);
   }
-  if (!home.empty()) core.complete_at_home(std::move(home), here);
+  if (!home.empty()) unless_refused([&] { core.complete_at_home(std::move(home), here); });
 }
 
 inline void Delivery::unpark_all() noexcept {

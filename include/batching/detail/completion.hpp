@@ -108,6 +108,15 @@ template <class Executor>
   }
 }
 
+/// An executor that throws takes nothing: what it was given is destroyed uncalled. Nobody else is to notice.
+template <class F>
+void unless_refused(F f) noexcept {
+  try {
+    f();
+  } catch (...) {  // NOLINT(bugprone-empty-catch): there is nobody to tell
+  }
+}
+
 /// Calls them all; one that throws does not stop the others.
 template <class Executor>
 void complete_all(CompletionList& list, const Executor& executor, bool surface) {
@@ -116,7 +125,9 @@ void complete_all(CompletionList& list, const Executor& executor, bool surface) 
       list.pop().complete();
     } catch (...) {
       // Thrown from an operation of its own, so that every exception surfaces and every other handler runs.
-      if (surface) net::post(executor, [error = std::current_exception()] { std::rethrow_exception(error); });
+      if (!surface) continue;
+      unless_refused(
+          [&] { net::post(executor, [error = std::current_exception()] { std::rethrow_exception(error); }); });
     }
   }
 }

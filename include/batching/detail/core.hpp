@@ -6,6 +6,8 @@
 #include <batching/detail/completion.hpp>
 #include <batching/detail/counters.hpp>
 #include <batching/detail/intake.hpp>
+#include <batching/detail/recycling.hpp>
+#include <batching/detail/this_thread.hpp>
 #include <batching/error.hpp>
 
 #include <atomic>
@@ -36,9 +38,11 @@ class Owner {
 /// The shared heart of one batcher; lives until the batcher and all its calls are gone.
 class Core : public Owner, public std::enable_shared_from_this<Core> {
  public:
-  /// `pool`: what is under the executor, if the batcher owns it; kept to the end.
-  Core(net::any_io_executor executor, std::shared_ptr<void> pool)
-      : pool_(std::move(pool)),
+  /// `pool`: what is under the executor, if the batcher owns it; kept to the end. `beside`: another, of which it runs
+  /// the functions.
+  Core(net::any_io_executor executor, std::shared_ptr<void> pool, const Core* beside = nullptr)
+      : inside_(beside != nullptr ? beside->inside_ : this),
+        pool_(std::move(pool)),
         executor_(std::move(executor)),
         surfaces_exceptions_(pool_ == nullptr && detail::surfaces_exceptions(executor_)) {}
   virtual ~Core() = default;
@@ -56,13 +60,16 @@ class Core : public Owner, public std::enable_shared_from_this<Core> {
   /// What those hear whose batch was let go of.
   [[nodiscard]] errc dropped() const noexcept { return homeless() ? errc::closed : errc::dropped; }
 
+  /// What a thread is `Inside` of that runs its functions and handlers.
+  [[nodiscard]] const void* inside() const noexcept { return inside_; }
+
   /// Calls the handlers at home: on this thread if it is `here`, else from a post.
   void complete_at_home(CompletionList list, bool here) {
     if (here) {
       complete_all(list, executor_, surfaces_exceptions_);
     } else {
-      net::post(executor_,
-                CompletionGroup(std::move(list), executor_, surfaces_exceptions_, RecyclingAllocator<void>()));
+      net::post(executor_, AtHome{shared_from_this(), CompletionGroup(std::move(list), executor_, surfaces_exceptions_,
+                                                                      RecyclingAllocator<void>())});
     }
   }
 
@@ -71,6 +78,20 @@ class Core : public Owner, public std::enable_shared_from_this<Core> {
   void request_stop() noexcept { stopped_.store(true, std::memory_order_relaxed); }
 
  private:
+  /// Inside the batcher, wherever it runs.
+  struct AtHome {
+    using allocator_type = RecyclingAllocator<void>;
+    std::shared_ptr<Core> core;
+    CompletionGroup<net::any_io_executor, RecyclingAllocator<void>> group;
+
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return {}; }
+    void operator()() {
+      const Inside inside(core->inside());
+      group();
+    }
+  };
+
+  const void* const inside_;
   const std::shared_ptr<void> pool_;
   net::any_io_executor executor_;
   const bool surfaces_exceptions_;

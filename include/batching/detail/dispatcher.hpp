@@ -63,6 +63,11 @@ class Dispatcher {
   void admit(Delivery& delivery);
   /// Everybody at the door hears that the batcher is closed.
   void close_door(Delivery& delivery);
+  /// Who waits now, at the door as well, leaves without whoever comes later.
+  void flush() {
+    window_.flush();
+    door_.flush();
+  }
   /// The letter says that a call has been answered by its own caller; it ends here.
   void withdraw(Withdrawal& letter, Delivery& delivery);
   /// Answers those whose time is up.
@@ -210,11 +215,15 @@ inline void Dispatcher::apply(Applicant& applicant) {
 }
 
 inline void Dispatcher::admit(Delivery& delivery) {
+  bool flushed = false;
   while (!door_.empty() && admission_.try_enter_from_door(door_.front().call.size)) {
+    const bool before = std::exchange(flushed, door_.is_flushed());
+    if (before && !flushed) window_.flush();
     Applicant& applicant = door_.pop();
     join_row(applicant.call);
     let_go(applicant, delivery);
   }
+  if (flushed) window_.flush();
 }
 
 inline void Dispatcher::close_door(Delivery& delivery) {

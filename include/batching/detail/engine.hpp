@@ -267,6 +267,7 @@ class Engine final : public Core {
 template <class Clock>
 Running* Engine<Clock>::process(Role role) {
   const Engine* outer = std::exchange(strand_of_this_thread_, this);
+  std::optional<Inside> inside(std::in_place, this);  // destructors of the user's run here
   Running* batch = nullptr;
   Delivery delivery;
   do {
@@ -294,6 +295,7 @@ Running* Engine<Clock>::process(Role role) {
     }
     if (intake_.leave(until(now), window.lacking_behind())) break;
   } while (true);
+  inside.reset();
   strand_of_this_thread_ = outer;
   delivery.hand_over(*this, false);
   return batch;
@@ -334,7 +336,7 @@ void Engine<Clock>::obey(Order& order, Delivery& delivery) {
       if (order.stats) measure(*order.stats);
       break;
     case Order::What::flush:
-      dispatcher_.window().flush();
+      dispatcher_.flush();
       break;
     case Order::What::close:
       closed_ = true;

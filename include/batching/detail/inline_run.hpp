@@ -18,7 +18,7 @@ namespace batching::detail {
 /// Nobody's batcher: nothing is counted, nobody waits for a partition.
 class Aside final : public Core {
  public:
-  explicit Aside(const Core& beside) : Core(beside.executor(), nullptr) {}
+  explicit Aside(const Core& beside) : Core(beside.executor(), nullptr, &beside) {}
   void withdraw(Withdrawal& letter) override { detail::destroy(&letter, RecyclingAllocator<void>()); }
   void keep(Running&) override {}
   void finish(Running&) override {}

@@ -53,7 +53,7 @@ class Isolation final : public Owner, public std::enable_shared_from_this<Isolat
     end_run();
     if (to_run_.empty()) return over();
     if (whole_.core().homeless()) return give_up();
-    net::post(InsideExecutor(whole_.core().executor(), &whole_.core()), Next(self));
+    net::post(InsideExecutor(whole_.core().executor(), whole_.core().inside()), Next(self));
   }
 
  private:

@@ -97,7 +97,7 @@ class Row final : public Deadline, public Indexed {
     }
     level.last = &call;
     items_ += call.left();
-    if (rules_.weighted) weight_ += static_cast<Part&>(call).weight;
+    if (rules_.weighted) gain(static_cast<Part&>(call).weight);
   }
 
   /// What still waits of this call leaves; returns how many items that were.
@@ -105,7 +105,7 @@ class Row final : public Deadline, public Indexed {
     const std::uint32_t items = call.left();
     if (items == 0) return 0;
     items_ -= items;
-    if (rules_.weighted) weight_ -= static_cast<Part&>(call).weight;
+    if (rules_.weighted) lose(static_cast<Part&>(call).weight);
     call.taken = call.size;
     // The window stays closed for those before it, if there are any.
     if (call.sealed && call.before() != nullptr && !call.before()->sealed) call.before()->sealed = call.sealed;
@@ -131,7 +131,10 @@ class Row final : public Deadline, public Indexed {
     } else {
       (closed_.last == &part ? closed_ : level_with(part.priority)).last = &by;
     }
-    if (rules_.weighted) weight_ += by.weight - part.weight;
+    if (rules_.weighted) {
+      lose(part.weight);
+      gain(by.weight);
+    }
   }
   /// From now on it is of that priority, where it belongs by its time.
   void raise(Part& part, std::int32_t priority) {
@@ -192,7 +195,7 @@ class Row final : public Deadline, public Indexed {
       }
     }
     items_ -= departure.items;
-    if (rules_.weighted) weight_ -= departure.weight;
+    if (rules_.weighted) lose(departure.weight);
     for (Level& level : levels_) level.passed = std::exchange(level.served, false) ? 0 : level.passed + 1;
     forget_empty();
     departure.reason = departure.weight == rules_.batch_size ? CloseReason::size
@@ -205,7 +208,9 @@ class Row final : public Deadline, public Indexed {
 
   [[nodiscard]] std::size_t items() const noexcept { return items_; }
   /// What `batch_size` bounds.
-  [[nodiscard]] std::size_t size() const noexcept { return rules_.weighted ? weight_ : items_; }
+  [[nodiscard]] std::size_t size() const noexcept {
+    return !rules_.weighted ? items_ : carried_ > 0 ? std::numeric_limits<std::size_t>::max() : weight_;
+  }
   /// Do fewer wait than should leave by `batch_timeout`?
   [[nodiscard]] bool lacks_company() const noexcept {
     return size() < rules_.min_batch_size && rules_.min_batch_size > 1;  // an item may weigh nothing
@@ -237,6 +242,15 @@ class Row final : public Deadline, public Indexed {
     Waiting* last = nullptr;
   };
   using Levels = std::vector<Level, RecyclingAllocator<Level>>;
+
+  void gain(std::size_t weight) noexcept {
+    weight_ += weight;
+    if (weight_ < weight) ++carried_;
+  }
+  void lose(std::size_t weight) noexcept {
+    if (weight_ < weight) --carried_;
+    weight_ -= weight;
+  }
 
   Level& level_of(std::int32_t priority) {
     if (levels_.front().priority == priority) [[likely]]
@@ -368,7 +382,8 @@ class Row final : public Deadline, public Indexed {
   const WindowRules& rules_;
   Levels levels_ = Levels(1);  // the highest first
   std::size_t items_ = 0;
-  std::size_t weight_ = 0;  // where items have one
+  std::size_t weight_ = 0;   // where items have one; the lower digits
+  std::size_t carried_ = 0;  // and the upper
   bool odd_ = false;
   Level closed_;  // windows that were closed by hand, each up to its seal; they leave before all others
 };

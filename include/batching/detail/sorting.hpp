@@ -81,8 +81,9 @@ template <class In>
   std::size_t weight = weigh(options, items[first]);
   std::size_t end = first + 1;
   for (; end < size && weight < options.batch_size; ++end) {
-    weight += weigh(options, items[end]);
-    if (weight > options.batch_size || (label && !options.key(items[end])->equals(*label))) break;
+    const std::size_t its = weigh(options, items[end]);
+    if (its > options.batch_size - weight || (label && !options.key(items[end])->equals(*label))) break;
+    weight += its;
   }
   return end;
 }

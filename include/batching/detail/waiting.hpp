@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -86,11 +87,14 @@ struct Part final : Waiting, Indexed {
   }
 
   [[nodiscard]] static Part* of(const Waiting& call) noexcept { return static_cast<Part*>(call.next); }
-  /// Of all items of a call.
+  /// Of all items of a call, or the most that a number holds.
   [[nodiscard]] static std::uint64_t weight_of(const Waiting& call) noexcept {
     const Part* parts = of(call);
     std::uint64_t weight = 0;
-    for (std::uint32_t i = 0; i < parts->parts; ++i) weight += parts[i].weight;
+    for (std::uint32_t i = 0; i < parts->parts; ++i) {
+      weight += parts[i].weight;
+      if (weight < parts[i].weight) return std::numeric_limits<std::uint64_t>::max();
+    }
     return weight;
   }
   [[nodiscard]] static Part* make(std::uint32_t count) {
