@@ -414,6 +414,72 @@ TEST_CASE("A handler whose executor takes nothing is destroyed uncalled, and nob
   check_audit(batcher.stats());
 }
 
+/// An executor that takes nothing for a while.
+struct Moody {
+  asio::io_context* context;
+  int* refusals;
+
+  template <class F>
+  void execute(F&& f) const {
+    if (*refusals > 0) {
+      --*refusals;
+      throw std::runtime_error("not now");
+    }
+    asio::post(*context, std::forward<F>(f));
+  }
+  [[nodiscard]] asio::execution_context& query(asio::execution::context_t) const noexcept { return *context; }
+  static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
+    return asio::execution::blocking.never;
+  }
+  [[nodiscard]] Moody require(asio::execution::blocking_t::never_t) const noexcept { return *this; }
+  bool operator==(const Moody&) const noexcept = default;
+  bool operator!=(const Moody&) const noexcept = default;
+};
+
+TEST_CASE("When the batcher's own executor takes nothing, those who wait hear why, and the next are served") {
+  asio::io_context io;
+  int refusals = 0;
+  Batcher<int, int, ManualClock> batcher(asio::any_io_executor(Moody{&io, &refusals}), squaring,
+                                         {.batch_size = 2, .max_queued = 3, .overflow = batching::Overflow::block});
+  SECTION("once") {
+    refusals = 1;
+    auto many = batcher.dispatch_many({1, 2});
+    run(io);
+    CHECK(get(many) == std::vector{1, 4});
+  }
+  SECTION("for a while") {
+    refusals = 1000;
+    auto many = batcher.dispatch_many({1, 2, 3});
+    REQUIRE(ready(many));
+    CHECK_THROWS_WITH(many.get(), "not now");
+    refusals = 0;
+  }
+  SECTION("for a while, with others at the door") {
+    auto first = batcher.dispatch(1);
+    for (int i = 0; i < 3; ++i) batcher.async_dispatch_many(std::vector{5, 6, 7}, asio::detached);
+    refusals = 1000;
+    batcher.flush();  // now, on this thread
+    CHECK_THROWS_WITH(get(first), "not now");
+    refusals = 0;
+    run(io);
+  }
+  SECTION("with a batch on its way and others at the door") {
+    auto first = batcher.dispatch_many({1, 2});
+    int failed = 0;
+    const auto count = [&](const std::exception_ptr& error, auto&&) { failed += error ? 1 : 0; };
+    for (int i = 0; i < 3; ++i) batcher.async_dispatch_many(std::vector{5, 6}, count);
+    refusals = 2;  // the first batch is taken by who was posted before
+    run(io);
+    CHECK(get(first) == std::vector{1, 4});
+    CHECK(failed == 0);
+    refusals = 0;
+  }
+  auto next = batcher.dispatch_many({3, 4});
+  run(io);
+  CHECK(get(next) == std::vector{9, 16});
+  check_audit(batcher.stats());
+}
+
 TEST_CASE("A refusal, too, comes on the handler's executor") {
   asio::io_context io;
   asio::io_context other;

@@ -72,8 +72,8 @@ class Dispatcher {
   void withdraw(Withdrawal& letter, Delivery& delivery);
   /// Answers those whose time is up.
   void expire(Time now, Delivery& delivery);
-  /// Everybody who waits hears this error.
-  void fail_waiting(errc error, Delivery& delivery);
+  /// Everybody who waits, but at the door, hears this error.
+  void fail_waiting(const std::exception_ptr& error, Delivery& delivery);
 
   /// The batch that leaves now, if one can; its partition is taken.
   [[nodiscard]] Running* start(Time now);
@@ -299,12 +299,10 @@ inline void Dispatcher::expire(Time now, Delivery& delivery) {
   }
 }
 
-inline void Dispatcher::fail_waiting(errc error, Delivery& delivery) {
-  close_door(delivery);
-  const auto exception = std::make_exception_ptr(Error(error));
+inline void Dispatcher::fail_waiting(const std::exception_ptr& error, Delivery& delivery) {
   while (window_.waiting() > 0) {
     Call& call = call_of(window_.oldest(), window_.in_parts());
-    fail_left(call, withdraw_all(call), exception, delivery);
+    fail_left(call, withdraw_all(call), error, delivery);
   }
 }
 

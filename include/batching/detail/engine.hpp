@@ -16,6 +16,7 @@
 #include <batching/detail/running.hpp>
 #include <batching/detail/this_thread.hpp>
 #include <batching/detail/window.hpp>
+#include <batching/error.hpp>
 #include <batching/options.hpp>
 #include <batching/stats.hpp>
 
@@ -24,6 +25,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -167,7 +169,7 @@ class Engine final : public Core {
       if (dispatcher_.admission().bounded()) dispatcher_.admission().give_back(size);
       return Verdict::closed;
     }
-    if (submitted == Intake::Submitted::wake) alive->post_runner(false);
+    if (submitted == Intake::Submitted::wake) alive->wake();
     return Verdict::accepted;
   }
   /// There is no room: the call waits for it, and this thread with it, if it may.
@@ -183,6 +185,14 @@ class Engine final : public Core {
     return Verdict::accepted;
   }
 
+  /// The strand is to read the mail. An executor that throws is asked once more, by the strand itself.
+  void wake() {
+    try {
+      post_runner(false);
+    } catch (...) {
+      if (intake_.enter()) (void)process(Role::visitor);
+    }
+  }
   void post_runner(bool summoned) {
     if (!homeless()) net::post(executor(), Runner{self(), summoned});
   }
@@ -235,6 +245,7 @@ class Engine final : public Core {
   // --- On the strand: one thread at a time. ---
 
   [[nodiscard]] Running* process(Role role);
+  [[nodiscard]] bool summon(Role role, Delivery& delivery);
   void read(Mail& mail, Delivery& delivery);
   void obey(Order& order, Delivery& delivery);
   void measure(Stats& stats);
@@ -285,7 +296,7 @@ Running* Engine<Clock>::process(Role role) {
       batch = dispatcher_.start(now);
       dispatcher_.admit(delivery);
     }
-    if (window.ready(now) && !summoned_.exchange(true)) role == Role::passing ? defer_runner(true) : post_runner(true);
+    while (window.ready(now) && !summoned_.exchange(true) && !summon(role, delivery)) dispatcher_.admit(delivery);
     settle(delivery);
     const Time at = window.ready(now) ? never : window.wake_at();  // if it is, a runner is on its way
     if (const Time wake = std::min(at, dispatcher_.next_deadline()); wake != never) {
@@ -299,6 +310,21 @@ Running* Engine<Clock>::process(Role role) {
   strand_of_this_thread_ = outer;
   delivery.hand_over(*this, false);
   return batch;
+}
+
+/// A batch can leave, and somebody has to take it. False: the executor takes nothing, and nobody will come back from a
+/// batch that runs; those who waited have heard so.
+template <class Clock>
+bool Engine<Clock>::summon(Role role, Delivery& delivery) {
+  try {
+    role == Role::passing ? defer_runner(true) : post_runner(true);
+  } catch (...) {
+    summoned_.store(false);
+    if (dispatcher_.window().running() > 0) return true;
+    dispatcher_.fail_waiting(std::current_exception(), delivery);
+    return false;
+  }
+  return true;
 }
 
 template <class Clock>
@@ -349,7 +375,8 @@ void Engine<Clock>::obey(Order& order, Delivery& delivery) {
       [[fallthrough]];
     case Order::What::stop:
       closed_ = true;
-      dispatcher_.fail_waiting(errc::closed, delivery);
+      dispatcher_.close_door(delivery);
+      dispatcher_.fail_waiting(std::make_exception_ptr(Error(errc::closed)), delivery);
       break;
   }
   delivery.commit(*this);  // before whoever gave the order goes on
