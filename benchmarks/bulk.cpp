@@ -33,8 +33,8 @@ Sample library(std::size_t items, std::size_t calls_in_flight) {
   return meter.per_item(calls * per_call);
 }
 
-/// What no batcher across threads can do without when nothing else is in flight: a thread that sleeps is woken, and wakes
-/// the one that has gone to sleep meanwhile. Nothing else is done for the items of a call.
+/// What no batcher across threads can do without when nothing else is in flight: a thread that sleeps is woken, and
+/// wakes the one that has gone to sleep meanwhile. Nothing else is done for the items of a call.
 Sample two_wake_ups(std::size_t items) {
   Gate there;
   Gate back;

@@ -337,6 +337,115 @@ TEST_CASE("outputs need no default constructor and may be move-only, or there ma
   CHECK(written == 3);
 }
 
+TEST_CASE("nothing is read any more once an item has failed, or the batcher or its context is no more") {
+  const auto read = std::make_shared<int>(0);
+  Workbench bench({.batch_size = 4, .batch_timeout = 0ns}, Answers::when_told);
+  auto stream = bench.batcher.dispatch_stream(Generator{1'000'000, -1, read});
+  bench.poll();
+  bench.batcher.stop();
+  bench.poll();
+  CHECK(*read < 20);
+  bench.finish_all();
+  CHECK(*read < 20);
+  auto late = bench.batcher.dispatch_stream(Generator{1'000'000, -1, read});
+  bench.poll();
+  CHECK(*read < 20);
+  CHECK_THROWS_AS(late.next(), Error);
+
+  auto io = std::make_unique<asio::io_context>();
+  Numbers homeless(*io, squares, {.batch_size = 4});
+  io.reset();
+  auto stuck = homeless.dispatch_stream(Generator{1'000'000, -1, read});
+  CHECK(*read < 20);
+  CHECK_THROWS_AS(stuck.next(), Error);
+}
+
+TEST_CASE("items and outputs whose move throws are an error in their place") {
+  struct Mine {
+    Mine(int of, int bad) : number(of), fuse(bad) {}
+    Mine(Mine&& other) : number(other.number), fuse(other.fuse - 1) {
+      if (fuse == 0) throw std::runtime_error("cannot move " + std::to_string(number));
+    }
+    Mine& operator=(Mine&&) = delete;
+    ~Mine() = default;
+    int number;
+    int fuse;
+  };
+  // However late it comes, and whether it is the item or its output: what came before, the error, then nothing.
+  for (int fuse = 1; fuse < 20; ++fuse) {
+    for (const bool is_item : {true, false}) {
+      INFO((is_item ? "item, fuse " : "output, fuse ") << fuse);
+      asio::io_context io;
+      Batcher<Mine, Mine, ManualClock> batcher(io,
+                                               [&](std::span<Mine> items) {
+                                                 std::vector<Result<Mine>> results;
+                                                 results.reserve(items.size());
+                                                 for (const Mine& item : items) {
+                                                   const bool bad = item.number == 2 && !is_item;
+                                                   results.emplace_back(Mine(item.number, bad ? fuse : -1));
+                                                 }
+                                                 return results;
+                                               },
+                                               {.batch_size = 4, .batch_timeout = 0ns});
+      struct Items {
+        struct Iterator {
+          using value_type = Mine;
+          using difference_type = std::ptrdiff_t;
+          int at;
+          int fuse;
+          Mine operator*() const { return {at, at == 2 ? fuse : -1}; }
+          Iterator& operator++() { return ++at, *this; }
+          void operator++(int) { ++at; }
+          bool operator==(std::default_sentinel_t) const { return at == 4; }
+        };
+        [[nodiscard]] Iterator begin() const { return {0, fuse}; }
+        [[nodiscard]] std::default_sentinel_t end() const { return {}; }
+        int fuse;
+      };
+      auto stream = batcher.dispatch_stream(Items{is_item ? fuse : -1});
+      std::vector<int> got;
+      std::string error;
+      bool over = false;
+      for (int i = 0; i < 10 && !over; ++i) {
+        stream.async_next([&](const std::exception_ptr& what, std::optional<StreamEvent<Mine>> event) {
+          if (what) {
+            error = asio_support::name(what);
+          } else if (!event) {
+            over = true;
+          } else {
+            for (const Mine& output : event->outputs()) got.push_back(output.number);
+          }
+        });
+        io.restart();
+        io.poll();
+      }
+      CHECK(over);
+      if (error.empty()) {
+        CHECK(got == std::vector<int>{0, 1, 2, 3});
+      } else {
+        const bool fails_the_batch = is_item ? fuse == 3 : fuse <= 2;  // on the way into the function, or within it
+        CHECK(got == (fails_the_batch ? std::vector<int>() : std::vector<int>{0, 1}));
+        CHECK(error == "cannot move 2");
+      }
+      audit(batcher);
+    }
+  }
+}
+
+TEST_CASE("a C array is taken whole; of a stream that was moved from there is no next event") {
+  Batcher<int, int> batcher([](std::span<const int> items) { return squares(items); });
+  int numbers[] = {1, 2, 3};
+  auto stream = batcher.dispatch_stream(numbers);
+  int sum = 0;
+  for (auto& event : stream) {
+    for (const int output : event.outputs()) sum += output;
+  }
+  CHECK(sum == 14);
+  auto other = std::move(stream);
+  CHECK_THROWS_AS(stream.next(), std::logic_error);  // NOLINT(bugprone-use-after-move): on purpose
+  CHECK_FALSE(other.next());
+}
+
 TEST_CASE("a wait inside the batch function is refused") {
   std::optional<Stream<int>> stream;
   std::optional<Batcher<int, int>> batcher;

@@ -12,6 +12,7 @@
 #include <batching/stats.hpp>
 #include <batching/stream.hpp>
 
+#include <array>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -125,7 +126,11 @@ class Batcher {
   requires std::constructible_from<In, std::ranges::range_reference_t<Range>> ||
       std::constructible_from<In, std::ranges::range_rvalue_reference_t<Range>>
           Stream<Out> dispatch_stream(Range&& inputs, const CallOptions& options = {}) {
-    return core_.submit_stream(std::forward<Range>(inputs), options);
+    if constexpr (std::is_array_v<std::remove_reference_t<Range>>) {
+      return core_.submit_stream(std::to_array(std::forward<Range>(inputs)), options);
+    } else {
+      return core_.submit_stream(std::forward<Range>(inputs), options);
+    }
   }
   Stream<Out> dispatch_stream(std::initializer_list<In> inputs, const CallOptions& options = {}) {
     return core_.submit_stream(std::vector<In>(inputs), options);

@@ -10,6 +10,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <utility>
 
 namespace batching {
@@ -39,19 +40,25 @@ class MappedStream {
   }
 
   /// As `Stream::next`. Throws `std::logic_error` while another waits.
-  std::optional<Event> next() { return state_->next(); }
+  std::optional<Event> next() { return state().next(); }
 
   /// As `Stream::async_next`.
   template <net::completion_token_for<void(std::exception_ptr, std::optional<Event>)> Token>
   auto async_next(Token&& token) {
     return net::async_initiate<Token, void(std::exception_ptr, std::optional<Event>)>(
-        [](auto handler, std::shared_ptr<State> state) { state->async_next(std::move(handler)); }, token, state_);
+        [](auto handler, std::shared_ptr<State> state) { state->async_next(std::move(handler)); }, token,
+        state().shared_from_this());
   }
 
   [[nodiscard]] Iterator begin() { return Iterator(*this); }
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
+  [[nodiscard]] State& state() const {
+    if (!state_) throw std::logic_error("batching::MappedStream: next of a stream that was moved from");
+    return *state_;
+  }
+
   std::shared_ptr<State> state_;
 };
 

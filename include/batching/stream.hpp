@@ -13,6 +13,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <utility>
 
 namespace batching {
@@ -44,7 +45,7 @@ class Stream {
   /// Waits for the next event; none after the last. Throws the error of an item in its place: after everything that
   /// came before it. Throws `errc::would_deadlock` where it would wait inside the same batcher's batch function,
   /// handler or pool.
-  std::optional<Event> next() { return state_->next(); }
+  std::optional<Event> next() { return state().next(); }
 
   /// The same without a waiting thread; any token, completes with `void(std::exception_ptr, std::optional<Event>)`. One
   /// at a time. Cancellation, of any type, through the handler's slot: completes with `errc::cancelled`, and no event
@@ -53,7 +54,7 @@ class Stream {
   auto async_next(Token&& token) {
     return net::async_initiate<Token, void(std::exception_ptr, std::optional<Event>)>(
         [](auto handler, std::shared_ptr<detail::StreamState<Out>> state) { state->async_next(std::move(handler)); },
-        token, state_);
+        token, state().shared_from_this());
   }
 
   /// `for (auto& event : stream)` consumes it by `next`.
@@ -61,6 +62,11 @@ class Stream {
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
+  [[nodiscard]] detail::StreamState<Out>& state() const {
+    if (!state_) throw std::logic_error("batching::Stream: next of a stream that was moved from");
+    return *state_;
+  }
+
   std::shared_ptr<detail::StreamState<Out>> state_;
 };
 

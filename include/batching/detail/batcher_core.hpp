@@ -104,10 +104,14 @@ inline void answer_at_the_door(Call& call, Core& core, const std::exception_ptr&
   delivery.hand_over(core, false);
 }
 
-/// Sends a call on its way. `may_block`: this thread may wait for room.
-template <class In, class Clock>
+struct NoSlot {
+  void operator()() const noexcept {}
+};
+
+/// Sends a call on its way. `may_block`: this thread may wait for room. `connect`: from here on it may be cancelled.
+template <class In, class Clock, class Connect = NoSlot>
 void launch(Call& call, Engine<Clock>& engine, const BasicOptions<In>& options, const CallOptions& call_options,
-            bool may_block) {
+            bool may_block, Connect connect = {}) {
   using Verdict = typename Engine<Clock>::Verdict;
   if (call.size == 0) return answer_at_the_door(call, engine);
   const std::uint32_t size = call.size;
@@ -118,6 +122,7 @@ void launch(Call& call, Engine<Clock>& engine, const BasicOptions<In>& options, 
   } catch (...) {
     return answer_at_the_door(call, engine, std::current_exception());
   }
+  connect();
   const auto verdict = engine.submit(call, call_options.timeout, may_block);
   if (verdict != Verdict::accepted && engine.in_parts()) Part::destroy(call);
   switch (verdict) {
@@ -149,8 +154,9 @@ void launch_async(Handler handler, Input input, std::size_t size, Engine<Clock>&
   const bool shared = CallOf::many || has_slot || call_options.timeout || engine.looks_after();
   const auto allocator = net::get_associated_allocator(handler, RecyclingAllocator<void>());
   auto* call = create<CallOf>(allocator, std::move(input), engine, size, shared, std::move(handler));
-  if (has_slot) call->connect_slot(engine);
-  launch(*call, engine, options, call_options, false);
+  launch(*call, engine, options, call_options, false, [&] {
+    if (has_slot) call->connect_slot(engine);
+  });
 }
 
 /// What is behind a `Batcher`: the parts that have to be moved and taken down together.

@@ -244,7 +244,9 @@ class Engine final : public Core {
 
   // --- On the strand: one thread at a time. ---
 
-  [[nodiscard]] Running* process(Role role);
+  /// What throws here, and that is memory that cannot be had, ends the process: half a decision is nothing to go on
+  /// from, and whoever waits would wait for ever.
+  [[nodiscard]] Running* process(Role role) noexcept;
   [[nodiscard]] bool summon(Role role, Delivery& delivery);
   void read(Mail& mail, Delivery& delivery);
   void obey(Order& order, Delivery& delivery);
@@ -276,7 +278,7 @@ class Engine final : public Core {
 
 /// Reads all mail, decides, and steps off. Returns the batch that the caller has to run, if any.
 template <class Clock>
-Running* Engine<Clock>::process(Role role) {
+Running* Engine<Clock>::process(Role role) noexcept {
   const Engine* outer = std::exchange(strand_of_this_thread_, this);
   std::optional<Inside> inside(std::in_place, this);  // destructors of the user's run here
   Running* batch = nullptr;

@@ -73,11 +73,17 @@ class StreamSource final : public StreamState<Out> {
         error = std::current_exception();
       }
       const auto number = input ? this->add() : std::nullopt;
-      if (number) submit(std::move(*input), *number);
+      if (number) {
+        try {
+          submit(std::move(*input), *number);
+        } catch (...) {
+          failed(*number, std::current_exception());
+        }
+      }
       {
         const std::lock_guard lock(pull_mutex_);
         pulling_ = false;
-        done_ = !number;
+        if (!number) done_ = true;
       }
       if (!input) return this->exhausted(std::move(error));
     }
@@ -96,16 +102,20 @@ class StreamSource final : public StreamState<Out> {
     Answer& operator=(Answer&&) = delete;
     ~Answer() {
       if (!source) return;
-      // Destroyed uncalled: the executor is no more.
-      source->answered(number, std::make_exception_ptr(Error(errc::closed)), nullptr);
-      source->forget(number);
+      // Destroyed uncalled: the executor is no more. Or it has never been a call's.
+      if (source->forget(number)) source->failed(number, std::make_exception_ptr(Error(errc::closed)));
     }
 
     using TakesAddress = void;
     void operator()(const std::exception_ptr& error, Stored<Out>* output) {
       const auto its = std::move(source);
-      its->answered(number, error, output);
-      its->ended(number);
+      if (error) {
+        its->failed(number, error);
+      } else {
+        its->answered(number, nullptr, output);
+      }
+      (void)its->forget(number);
+      its->pull();
     }
 
     std::shared_ptr<StreamSource> source;
@@ -148,19 +158,26 @@ class StreamSource final : public StreamState<Out> {
     if (this->over()) call->cancel(this->core());
     call->release();
   }
-  void ended(std::size_t number) {
-    forget(number);
-    pull();
+  /// Nobody will get past that item: no other is read.
+  void failed(std::size_t number, const std::exception_ptr& error) {
+    {
+      const std::lock_guard lock(pull_mutex_);
+      done_ = true;
+    }
+    this->answered(number, error, nullptr);
   }
-  void forget(std::size_t number) {
+  /// False: it was not in flight.
+  bool forget(std::size_t number) {
     Call* call = nullptr;
     {
       const std::lock_guard lock(pull_mutex_);
       const auto at = calls_.find(number);
+      if (at == calls_.end()) return false;
       call = at->second.call;
       calls_.erase(at);
     }
     call->release();
+    return true;
   }
 
   void withdraw() override {

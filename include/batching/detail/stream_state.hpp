@@ -12,6 +12,7 @@
 #include <batching/hook.hpp>
 #include <batching/stream_event.hpp>
 
+#include <algorithm>
 #include <any>
 #include <condition_variable>
 #include <cstddef>
@@ -159,7 +160,11 @@ class StreamState : public std::enable_shared_from_this<StreamState<Out>> {
       f();
       if (waiter_ != nullptr && can_take()) {
         waiter = std::exchange(waiter_, nullptr);
-        event = take(error);
+        try {
+          event = take(error);
+        } catch (...) {
+          error = std::current_exception();
+        }
       }
     }
     changed_.notify_one();
@@ -182,20 +187,33 @@ class StreamState : public std::enable_shared_from_this<StreamState<Out>> {
       return std::nullopt;
     }
     if (!slots_.front().hooks.empty()) return take_hook();
-    if (slots_.front().error) {
-      ended_ = true;
-      error = std::move(slots_.front().error);
-      slots_.clear();
-      return std::nullopt;
-    }
     const std::size_t offset = first_;
+    Array<Value> outputs = take_outputs();
+    if (outputs.size() > 0) return Event(offset, std::move(outputs));
+    ended_ = true;
+    error = std::move(slots_.front().error);
+    slots_.clear();
+    return std::nullopt;
+  }
+  /// An output that cannot be moved is an error in its place.
+  [[nodiscard]] Array<Value> take_outputs() {
+    const auto has_output = [](const Slot& slot) { return slot.output && slot.hooks.empty(); };
     Array<Value> outputs;
-    while (!slots_.empty() && slots_.front().output && slots_.front().hooks.empty()) {
-      outputs.push_back(std::move(*slots_.front().output));
+    outputs.reserve(
+        static_cast<std::size_t>(std::find_if_not(slots_.begin(), slots_.end(), has_output) - slots_.begin()));
+    while (!slots_.empty() && has_output(slots_.front())) {
+      Slot& slot = slots_.front();
+      try {
+        outputs.push_back(std::move(*slot.output));
+      } catch (...) {
+        slot.error = std::current_exception();
+        slot.output.reset();
+        break;
+      }
       slots_.pop_front();
       ++first_;
     }
-    return Event(offset, std::move(outputs));
+    return outputs;
   }
   /// Neighbours that have been told the same thing are one event.
   [[nodiscard]] Event take_hook() {
