@@ -660,4 +660,22 @@ TEST_CASE("Threads that cancel, time out, complete, fail and stop at once: every
   }
 }
 
+TEST_CASE("A signal that comes before the call has its place is too early, and does no harm") {
+  asio::io_context io;
+  asio::cancellation_signal signal;
+  Batcher<int, int> batcher(io, [](std::span<const int> inputs) { return squares(inputs); },
+                            {.batch_size = 4,
+                             .batch_timeout = 0ns,
+                             .key = [&](const int& item) {
+                               signal.emit(asio::cancellation_type::terminal);
+                               return item;
+                             }});
+  int output = 0;
+  batcher.async_dispatch(
+      3, asio::bind_cancellation_slot(signal.slot(), [&](const std::exception_ptr&, int out) { output = out; }));
+  io.run();
+  CHECK(output == 9);
+  check_audit(batcher.stats());
+}
+
 }  // namespace
