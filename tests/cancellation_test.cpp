@@ -664,9 +664,7 @@ TEST_CASE("A signal that comes before the call has its place is too early, and d
   asio::io_context io;
   asio::cancellation_signal signal;
   Batcher<int, int> batcher(io, [](std::span<const int> inputs) { return squares(inputs); },
-                            {.batch_size = 4,
-                             .batch_timeout = 0ns,
-                             .key = [&](const int& item) {
+                            {.batch_size = 4, .batch_timeout = 0ns, .key = [&](const int& item) {
                                signal.emit(asio::cancellation_type::terminal);
                                return item;
                              }});

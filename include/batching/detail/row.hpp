@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/chain.hpp>
 #include <batching/detail/deadlines.hpp>
 #include <batching/detail/duplicates.hpp>
 #include <batching/detail/fingerprint.hpp>
@@ -10,6 +11,7 @@
 #include <batching/detail/recycling.hpp>
 #include <batching/detail/time.hpp>
 #include <batching/detail/waiting.hpp>
+#include <batching/detail/window_rules.hpp>
 #include <batching/options.hpp>
 
 #include <algorithm>
@@ -23,36 +25,6 @@
 #include <vector>
 
 namespace batching::detail {
-
-/// A batch that leaves.
-struct Departure {
-  std::size_t partition = 0;
-  std::size_t items = 0;
-  CloseReason reason = CloseReason::size;
-  std::size_t weight = 0;  // as many as the items where they have none
-  bool split = false;      // somebody of whom items still wait
-  std::size_t twins = 0;   // further items, which share the answers of some
-};
-
-/// When a window may leave, and how large.
-struct WindowRules {
-  explicit WindowRules(const Options& options) noexcept
-      : batch_size(options.batch_size),
-        min_batch_size(options.min_batch_size),
-        batch_timeout(options.batch_timeout),
-        max_wait(options.max_wait.value_or(never)),
-        most_batch_size(options.adaptive ? options.adaptive->max_batch_size : options.batch_size),
-        weighted(options.weight.given),
-        dedup(options.dedup) {}
-
-  std::size_t batch_size;
-  std::size_t min_batch_size;
-  std::chrono::nanoseconds batch_timeout;
-  std::chrono::nanoseconds max_wait;
-  std::size_t most_batch_size;  // that it may ever be
-  bool weighted;                // then all that waits are `Part`s of one item
-  DedupRules dedup;
-};
 
 /// Everybody, or everybody of one key. Higher priorities first, first in, first out within each; nobody starves: when
 /// so many batches have left in a row without anybody of some priority who waits, the next begins with those.
@@ -87,15 +59,7 @@ class Row final : public Deadline, public Indexed {
   const std::unique_ptr<Duplicates> duplicates;  // if there are to be any
 
   [[gnu::always_inline]] void submit(Waiting& call) {
-    Level& level = level_of(call.priority);
-    call.back = level.last;
-    call.next = nullptr;
-    if (level.last != nullptr) {
-      level.last->next = &call;
-    } else {
-      level.first = &call;
-    }
-    level.last = &call;
+    level_of(call.priority).push(call);
     items_ += call.left();
     if (rules_.weighted) gain(static_cast<Part&>(call).weight);
   }
@@ -109,7 +73,7 @@ class Row final : public Deadline, public Indexed {
     call.taken = call.size;
     // The window stays closed for those before it, if there are any.
     if (call.sealed && call.before() != nullptr && !call.before()->sealed) call.before()->sealed = call.sealed;
-    unlink(level_with(call.priority), call);
+    chain_of(call).unlink(call);
     forget_empty();
     return items;
   }
@@ -119,18 +83,7 @@ class Row final : public Deadline, public Indexed {
     by.arrived = part.arrived;
     by.priority = part.priority;
     by.sealed = part.sealed;
-    by.next = part.next;
-    by.back = part.back;
-    if (Waiting* before = part.before()) {
-      before->next = &by;
-    } else {
-      (closed_.first == &part ? closed_ : level_with(part.priority)).first = &by;
-    }
-    if (Waiting* behind = part.behind()) {
-      behind->back = &by;
-    } else {
-      (closed_.last == &part ? closed_ : level_with(part.priority)).last = &by;
-    }
+    chain_of(part).replace(part, by);
     if (rules_.weighted) {
       lose(part.weight);
       gain(by.weight);
@@ -139,40 +92,18 @@ class Row final : public Deadline, public Indexed {
   /// From now on it is of that priority, where it belongs by its time.
   void raise(Part& part, std::int32_t priority) {
     (void)level_of(priority);  // may move the others
-    unlink(level_with(part.priority), part);
+    chain_of(part).unlink(part);
     part.priority = priority;
-    Level& level = level_with(priority);
-    Waiting* before = level.last;
-    while (before != nullptr && before->arrived > part.arrived) before = before->before();
-    Waiting* behind = before != nullptr ? before->behind() : level.first;
-    part.back = before;
-    part.next = behind;
-    if (before != nullptr) {
-      before->next = &part;
-    } else {
-      level.first = &part;
-    }
-    if (behind != nullptr) {
-      behind->back = &part;
-    } else {
-      level.last = &part;
-    }
+    level_with(priority).insert_by_time(part);
     forget_empty();
   }
 
   /// Nobody who comes later travels with those who wait now, or before them.
   void seal(CloseReason reason) noexcept {
-    Waiting* last = closed_.last;
+    const Waiting* last = closed_.last;
     for (Level& level : levels_) {
-      if (level.first == nullptr) continue;
-      level.first->back = closed_.last;
-      if (closed_.last != nullptr) {
-        closed_.last->next = level.first;
-      } else {
-        closed_.first = level.first;
-      }
-      closed_.last = level.last;
-      level = Level{level.priority};
+      closed_.append(level);
+      level = Level{{}, level.priority};
     }
     if (closed_.last != last) closed_.last->sealed = reason;
     if (duplicates) duplicates->clear();
@@ -185,7 +116,7 @@ class Row final : public Deadline, public Indexed {
     Departure departure;
     std::optional<CloseReason> sealed;
     bool room = true;
-    if (closed_.first != nullptr) {
+    if (!closed_.empty()) {
       room = take_from(closed_, departure, sealed, batch);
     } else {
       Level* aged = passed_over();
@@ -227,19 +158,17 @@ class Row final : public Deadline, public Indexed {
   /// When the first window may leave, partitions aside: `at_once`, at some time, or `never`.
   [[nodiscard]] Time due() const noexcept {
     if (items_ == 0) return never;
-    if (size() >= rules_.batch_size || closed_.first != nullptr) return at_once;
+    if (size() >= rules_.batch_size || !closed_.empty()) return at_once;
     const std::chrono::nanoseconds patience = lacks_company() ? rules_.max_wait : rules_.batch_timeout;
     return patience.count() == 0 ? at_once : later(oldest().arrived, patience);
   }
 
  private:
   /// Those of one priority.
-  struct Level {
+  struct Level : Chain {
     std::int32_t priority = 0;
     bool served = false;       // by the batch that is being taken
     std::uint32_t passed = 0;  // batches that have left in a row without any of these
-    Waiting* first = nullptr;
-    Waiting* last = nullptr;
   };
   using Levels = std::vector<Level, RecyclingAllocator<Level>>;
 
@@ -259,14 +188,16 @@ class Row final : public Deadline, public Indexed {
   }
   [[gnu::cold]] Level& other_level(std::int32_t priority) {
     if (items_ == 0) {
-      levels_.front() = Level{priority};
+      levels_.front() = Level{{}, priority};
       return levels_.front();
     }
     const auto at =
         std::find_if(levels_.begin(), levels_.end(), [&](const Level& l) { return l.priority <= priority; });
     if (at != levels_.end() && at->priority == priority) return *at;
-    return *levels_.insert(at, Level{priority});
+    return *levels_.insert(at, Level{{}, priority});
   }
+  /// The call is among its priority's, or in a window that was closed by hand.
+  Chain& chain_of(const Waiting& call) noexcept { return closed_.ends_in(call) ? closed_ : level_with(call.priority); }
   /// There is one, unless who has that priority is in a window that was closed by hand; then it does not matter which.
   Level& level_with(std::int32_t priority) noexcept {
     return *std::find_if(levels_.begin(), levels_.end() - 1, [&](const Level& l) { return l.priority == priority; });
@@ -274,7 +205,7 @@ class Row final : public Deadline, public Indexed {
   /// One level stays in any case.
   void forget_empty() noexcept {
     if (levels_.size() == 1) return;
-    const auto empty = [](const Level& level) { return level.first == nullptr; };
+    const auto empty = [](const Level& level) { return level.empty(); };
     levels_.erase(std::remove_if(levels_.begin(), levels_.end(), empty), levels_.end());
     if (levels_.empty()) levels_.emplace_back();  // there is room for it
   }
@@ -288,7 +219,7 @@ class Row final : public Deadline, public Indexed {
 
   /// False when the batch has room no more; up to a seal.
   bool take_from(Level& level, Departure& departure, std::optional<CloseReason>& sealed, std::vector<Slice>& batch) {
-    if (level.first == nullptr) return true;
+    if (level.empty()) return true;
     if (rules_.weighted) return take_by_weight(level, departure, sealed, batch);
     level.served = true;
     std::size_t room = rules_.batch_size - departure.weight;
@@ -296,7 +227,7 @@ class Row final : public Deadline, public Indexed {
     std::size_t large = none;
     int skipped = 0;
     Waiting* next = level.first;
-    const std::uint32_t large_from = closed_.first == nullptr ? at_least_large() : most_items;
+    const std::uint32_t large_from = closed_.empty() ? at_least_large() : most_items;
     while (next != nullptr && room > 0 && skipped < most_skipped) {
       Waiting& call = *next;
       next = call.behind();
@@ -322,7 +253,7 @@ class Row final : public Deadline, public Indexed {
         departure.split = true;
         break;
       }
-      unlink(level, call);
+      level.unlink(call);
       if (call.sealed) {
         sealed = call.sealed;
         break;
@@ -346,7 +277,7 @@ class Row final : public Deadline, public Indexed {
   }
   bool take_by_weight(Level& level, Departure& departure, std::optional<CloseReason>& sealed,
                       std::vector<Slice>& batch) {
-    while (level.first != nullptr && departure.weight < rules_.batch_size) {
+    while (!level.empty() && departure.weight < rules_.batch_size) {
       Part& part = static_cast<Part&>(*level.first);
       if (part.weight > rules_.batch_size - departure.weight) return false;
       batch.push_back({&part, part.taken, 1});
@@ -354,29 +285,13 @@ class Row final : public Deadline, public Indexed {
       part.taken = 1;
       ++departure.items;
       departure.weight += part.weight;
-      unlink(level, part);
+      level.unlink(part);
       if (part.sealed) {
         sealed = part.sealed;
         return true;
       }
     }
     return departure.weight < rules_.batch_size;
-  }
-
-  /// The call is among its priority's, or in a window that was closed by hand.
-  void unlink(Level& level, Waiting& call) noexcept {
-    Waiting* before = call.before();
-    Waiting* behind = call.behind();
-    if (before != nullptr) {
-      before->next = behind;
-    } else {
-      (closed_.first == &call ? closed_ : level).first = behind;
-    }
-    if (behind != nullptr) {
-      behind->back = before;
-    } else {
-      (closed_.last == &call ? closed_ : level).last = before;
-    }
   }
 
   const WindowRules& rules_;
