@@ -174,17 +174,12 @@ TEST_CASE("one partition: within a tenth of the best fixed setting, whatever the
   }
 }
 
-TEST_CASE(
-    "four partitions: within a tenth, within a quarter where costs are linear and the load moves or they are noisy") {
-  // With costs that are linear, four partitions do best with batches that are just large enough, and the load of a
-  // whole day changes within 4000 batches here, half of it within 400: what has been learnt is always a little old.
-  // Noise is there all the time.
+// The best fixed setting is chosen in hindsight. With other seeds some two scenarios in a hundred are beyond the tenth,
+// by up to a quarter of the mean: mostly noisy costs under a load that passes through its whole range within 4000
+// batches.
+TEST_CASE("four partitions: within a tenth of the best fixed setting, whatever the pattern and the cost") {
   for (const auto& cost : simulator::costs()) {
-    for (const auto& pattern : simulator::patterns()) {
-      const bool moves = pattern.name == "ramp" || pattern.name == "a day";
-      const bool is_hard = cost.name.find("linear") == 0 && (moves || cost.noise > 0);
-      check_scenario({pattern, cost, 4}, is_hard ? 0.25 : 0.1);
-    }
+    for (const auto& pattern : simulator::patterns()) check_scenario({pattern, cost, 4}, 0.1);
   }
 }
 

@@ -62,10 +62,10 @@ class Arrivals {
     return std::max(until(last), before(first)) - before(first);
   }
 
-  /// Items per nanosecond over the latest quarter of the ring; 0 if too little is known.
+  /// Items per nanosecond over the latest half of the ring; 0 if too little is known.
   [[nodiscard]] double rate() const noexcept {
-    if (size() < groups / 4) return 0;
-    const Group& first = (*this)[size() - groups / 4];
+    if (size() < groups / 32) return 0;
+    const Group& first = (*this)[size() - std::min(size(), groups / 2)];
     const auto duration = static_cast<double>((last().at - first.at).count());
     return duration > 0 ? static_cast<double>(total_ - first.items) / duration : 0;
   }

@@ -31,7 +31,7 @@ class BatchCosts {
     if (known_ >= few && expected > 0) {
       // One batch in which the machine paged or collected garbage says little about the next.
       duration = std::clamp(duration, expected / outlier, expected * outlier);
-      unevenness_[turn_++ % unevenness_.size()] = duration / expected;
+      if (seen.count > 0) unevenness_[turn_++ % unevenness_.size()] = duration / expected;  // else the guess was wrong
     }
     ++known_;
     seen.count = std::min(seen.count + 1, memory);

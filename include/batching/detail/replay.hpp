@@ -47,8 +47,11 @@ class Replay {
   }
 
   /// The rules are the window's: a batch leaves when it is full, or `batch_timeout` after its first item, but not
-  /// before a partition is free. Time in the number of groups and batches (a few microseconds).
-  [[nodiscard]] Outcome run(const Setting& setting, const BatchCosts& costs, double quantile) {
+  /// before a partition is free. They come `pace` times as fast as they did. Time in the number of groups and batches
+  /// (a few microseconds).
+  [[nodiscard]] Outcome run(const Setting& setting, const BatchCosts& costs, double quantile, double pace) {
+    const double stretch = 1 / pace;
+    const auto at = [&](std::size_t group) { return groups_[group].at * stretch; };
     const auto patience = static_cast<double>(setting.batch_timeout.count());
     const std::size_t room = std::max<std::size_t>(setting.batch_size, 1);
     std::fill(free_.begin(), free_.end(), 0.0);
@@ -58,23 +61,23 @@ class Replay {
     for (std::size_t first = 0; first < size_; ++batch) {
       std::pop_heap(free_.begin(), free_.end(), std::greater<>());
       double& partition = free_.back();
-      double leaves = std::max(partition, groups_[first].at + patience);
+      double leaves = std::max(partition, at(first) + patience);
       std::uint64_t items = 0;
       std::size_t end = first;
       std::uint64_t left_in_last = 0;
       std::uint64_t from_last = 0;
-      while (end < size_ && items < room && groups_[end].at <= leaves) {
+      while (end < size_ && items < room && at(end) <= leaves) {
         left_in_last = groups_[end].items - (end == first ? taken : 0);
         from_last = std::min<std::uint64_t>(left_in_last, room - items);
         items += from_last;
         ++end;
       }
-      if (items == room) leaves = std::max(partition, groups_[end - 1].at);
+      if (items == room) leaves = std::max(partition, at(end - 1));
       const double over = leaves + costs.of(static_cast<std::size_t>(items)) * costs.unevenness(batch);
       for (std::size_t i = first; i + 1 < end; ++i) {
-        latencies_.add(over - groups_[i].at, groups_[i].items - (i == first ? taken : 0));
+        latencies_.add(over - at(i), groups_[i].items - (i == first ? taken : 0));
       }
-      latencies_.add(over - groups_[end - 1].at, from_last);
+      latencies_.add(over - at(end - 1), from_last);
       if (from_last == left_in_last) {
         first = end;
         taken = 0;

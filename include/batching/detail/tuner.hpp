@@ -48,10 +48,17 @@ class AdditiveRule {
   std::size_t seen_ = 0;
 };
 
-/// In rounds: the latest arrivals are replayed under the present setting and some forty others, two replays a batch; a
-/// setting that was clearly better in several rounds in a row, or far better in fewer, is moved to. Every move makes
-/// the next one wait longer for a while: whatever makes two settings look better by turns, they are not alternated
-/// between.
+/// Follows the leader. In rounds, a few replays with each batch that is over, the latest arrivals are replayed under
+/// every setting of a grid: sizes by powers of two, timeouts from what a single item costs down to a sixteenth of it.
+/// Each setting keeps the mean of its latest rounds, the one with the lowest is the leader, and is moved to when it is
+/// clearly better than the present one. As all settings are judged by the same arrivals, whether they were in use or
+/// not, this cannot do much worse in the long run than the best of them (Hannan, 1957; Kalai and Vempala, 2005); and
+/// what was learnt under one load is not thrown away with the first gust of another. Every move makes the next one
+/// harder for a while: whatever makes two settings look better by turns, they are not alternated between.
+///
+/// A mean over the past is blind to a load that grows, so two things look ahead. Every second round is replayed faster
+/// than it was. And a setting with which the partitions could not keep up with the present rate is charged with the
+/// queue that would stand until the tuner had noticed: at once, not when it shows in the mean.
 ///
 /// What waited all the time since the last round is a standing queue, and waits also when the replay begins: else a
 /// setting that falls behind slowly would look well over the few arrivals that are kept. (The measure of CoDel: Nichols
@@ -68,155 +75,140 @@ class ReplayRule {
         leading_(std::min<std::size_t>(partitions, 8)),
         partitions_(static_cast<double>(partitions)),
         replay_(partitions) {
-    candidates_.reserve(most_candidates);
+    const auto powers = static_cast<std::size_t>(std::bit_width(std::min(adaptive.max_batch_size, largest)));
+    candidates_.reserve((powers + 3) * timeouts + 1);
+    before_.reserve(candidates_.capacity());
   }
 
   void arrived(Time at, std::uint32_t items) noexcept { arrivals_.add(at, items); }
 
   [[nodiscard]] Setting finished(const Setting& now, std::size_t size, Time started, Time ended, Time oldest_arrived) {
     costs_.learn(size, std::max(0.0, static_cast<double>((ended - started).count())));
-    arrivals_.together(Time(static_cast<Time::rep>(costs_.typical() * static_cast<double>(leading_ + 1) / 16)),
-                       leading_);
+    const double each = costs_.typical() / partitions_;  // from one batch to the next
+    arrivals_.together(Time(static_cast<Time::rep>(each * static_cast<double>(leading_ + 1) / 16)), leading_);
     const std::uint64_t came = arrivals_.between(oldest_arrived, started);
     standing_ = std::min(standing_, came - std::min<std::uint64_t>(came, size));
     if (costs_.known() < first_after) return now;
     for (int i = 0; i < most_replays && next_ <= ended; ++i) {
       next_ = std::max(later(next_, pause), later(ended, -pause));
-      if (phase_ == Phase::rest) {
+      if (next_candidate_ == candidates_.size()) {
         if (arrivals_.added() < news_from_) return now;
         begin(now);
       }
-      if (next_candidate_ == candidates_.size()) propose();
-      if (phase_ == Phase::rest) return decide(now);
       consider(candidates_[next_candidate_++]);
+      if (next_candidate_ == candidates_.size()) return decide(now);
     }
     return now;
   }
 
  private:
-  enum class Phase : std::uint8_t { rest, sizes, timeouts, sizes_again };
-  static constexpr std::size_t most_candidates = 64;
-  static constexpr double clearly = 0.03;
-  static constexpr double urgently = 0.1;
-  static constexpr double far = 0.25;
-  static constexpr double least_patience = 2;
-  static constexpr double most_patience = 12;
+  struct Candidate {
+    Setting setting;
+    double loss = 0;  // the mean of its latest rounds
+    double rounds = 0;
+  };
+  static constexpr std::size_t timeouts = 6;
+  static constexpr std::size_t largest = std::size_t{1} << 16;  // that is tried, but for the bounds
+  static constexpr double memory = 8;                           // rounds
+  static constexpr double faster = 1.1;                         // every second round
+  static constexpr double noticing = 100;                       // batches until a queue that grows is noticed
+  static constexpr double clearly = 0.03;                       // better
+  static constexpr double at_most = 0.2;                        // has to be better
+  static constexpr std::uint64_t most_standing = 16384;
 
   void begin(const Setting& now) {
     costs_.settle();
     news_from_ = arrivals_.added() + Arrivals::groups / 16;
     replay_.record(arrivals_, std::min(standing_, most_standing));
     standing_ = std::numeric_limits<std::uint64_t>::max();
-    busiest_ = std::max(busiest_ * 0.98, arrivals_.rate());
-    best_ = now;
-    best_score_ = score_now_ = score(now);
-    phase_ = Phase::sizes;
+    rate_ = std::max(rate_ * 0.9, arrivals_.rate());
+    pace_ = pace_ == 1 ? faster : 1;
+    std::swap(candidates_, before_);
     candidates_.clear();
     next_candidate_ = 0;
-    candidates_.push_back({adaptive_.max_batch_size, adaptive_.min_batch_timeout});
-    propose_sizes();
+    propose(now);
   }
 
-  /// A size and a timeout are looked for by turns, each along the whole line: costs in steps have many valleys.
-  void propose() {
-    candidates_.clear();
-    next_candidate_ = 0;
-    switch (phase_) {
-      case Phase::sizes:
-        phase_ = Phase::timeouts;
-        line_ = best_;
-        propose_timeouts();
-        break;
-      case Phase::timeouts:
-        phase_ = best_ == line_ ? Phase::rest : Phase::sizes_again;
-        if (phase_ != Phase::rest) propose_sizes();
-        break;
-      case Phase::sizes_again:
-      case Phase::rest:
-        phase_ = Phase::rest;
-    }
-  }
-  void propose_sizes() {
-    const auto propose = [&](std::size_t size) {
+  void propose(const Setting& now) {
+    const Candidate* present = find(before_, now);
+    const Candidate history = present != nullptr ? *present : Candidate{};
+    const auto add = [&](std::size_t size, Time timeout) {
+      const Setting setting{size, timeout};
       if (size < adaptive_.min_batch_size || size > adaptive_.max_batch_size) return;
-      candidates_.push_back({size, best_.batch_timeout});
+      if (timeout < adaptive_.min_batch_timeout || timeout > adaptive_.max_batch_timeout) return;
+      if (find(candidates_, setting) != nullptr) return;
+      const Candidate* known = find(before_, setting);
+      candidates_.push_back(known != nullptr ? *known : Candidate{setting, history.loss, history.rounds});
     };
-    propose(adaptive_.max_batch_size);
-    for (std::size_t size = std::size_t{1} << 24; size > 0; size /= 2) {
-      if (size < adaptive_.max_batch_size) propose(size);
-      if (size > 1) propose(size / 4 * 3);
+    const auto single = static_cast<std::uint64_t>(std::clamp(costs_.of(1), 1.0, 1e15));
+    Time timeout = adaptive_.min_batch_timeout;
+    Time next(static_cast<Time::rep>(std::bit_floor(single)));
+    add(now.batch_size, now.batch_timeout);
+    for (std::size_t i = 0; i < timeouts; ++i, timeout = next, next /= 2) {
+      add(adaptive_.max_batch_size, timeout);
+      add(adaptive_.min_batch_size, timeout);
+      add(costs_.last_before_step(), timeout);
+      for (std::size_t size = 1; size < adaptive_.max_batch_size && size <= largest; size *= 2) add(size, timeout);
     }
-    propose(adaptive_.min_batch_size);
-    propose(costs_.last_before_step());
   }
-  void propose_timeouts() {
-    const Time most =
-        std::max(adaptive_.min_batch_timeout, std::min(adaptive_.max_batch_timeout, adaptive_.target_latency));
-    const auto typical = static_cast<std::uint64_t>(std::clamp(costs_.typical(), 1.0, 1e15));
-    candidates_.push_back({best_.batch_size, adaptive_.min_batch_timeout});
-    Time timeout(static_cast<Time::rep>(std::bit_floor(typical)) * 4);
-    for (int i = 0; i < 7; ++i, timeout /= 2) {
-      if (timeout > adaptive_.min_batch_timeout && timeout < most) candidates_.push_back({best_.batch_size, timeout});
-    }
-    candidates_.push_back({best_.batch_size, most});
+  [[nodiscard]] static const Candidate* find(const std::vector<Candidate>& list, const Setting& setting) noexcept {
+    const auto at = std::find_if(list.begin(), list.end(), [&](const Candidate& c) { return c.setting == setting; });
+    return at == list.end() ? nullptr : &*at;
   }
 
-  void consider(const Setting& candidate) {
-    const double score_of_it = score(candidate);
-    if (score_of_it < best_score_ * 0.999) {
-      best_ = candidate;
-      best_score_ = score_of_it;
-    }
-  }
-  /// The mean latency, and beyond the target the worse the farther. A size with which the partitions would hardly keep
-  /// up has to be the better for it: the next minutes may be busier. Where nothing else makes a difference, larger
-  /// batches are the better ones.
-  [[nodiscard]] double score(const Setting& setting) {
-    const auto size = static_cast<double>(setting.batch_size);
-    const Replay::Outcome outcome = replay_.run(setting, costs_, adaptive_.quantile);
+  /// The mean latency, and beyond the target the worse the farther. One item in so many waits for the whole timeout:
+  /// the last before a pause. Its first rounds count less than the later ones: costs were hardly known.
+  void consider(Candidate& candidate) {
+    const Setting& setting = candidate.setting;
+    const Replay::Outcome outcome = replay_.run(setting, costs_, adaptive_.quantile, pace_);
     const double excess = std::max(1.0, outcome.quantile / static_cast<double>(adaptive_.target_latency.count()));
-    const double load = std::min(1.2, busiest_ * costs_.of(setting.batch_size) / size / partitions_);
-    const double halvings = std::min(7.0, std::log2(static_cast<double>(adaptive_.max_batch_size) / size));
-    return outcome.mean * excess * excess * excess * (1 + 0.15 * load * load + 0.005 * halvings);
+    const double mean = outcome.mean + 0.005 * static_cast<double>(setting.batch_timeout.count());
+    const double loss = mean * excess * excess * excess;
+    ++candidate.rounds;
+    candidate.loss += (loss - candidate.loss) / std::min(memory, 1 + 0.7 * (candidate.rounds - 1));
+  }
+  /// What a queue that grows would cost until it is noticed.
+  [[nodiscard]] double overload(const Setting& setting) const noexcept {
+    const double load = rate_ * costs_.of(setting.batch_size) / static_cast<double>(setting.batch_size) / partitions_;
+    return std::max(0.0, 1.02 * load - 1) * noticing / 2 * costs_.typical() / partitions_;
   }
 
   [[nodiscard]] Setting decide(const Setting& now) {
-    patience_ = std::max(least_patience, patience_ * 0.98);
-    const double gain = 1 - best_score_ / score_now_;
-    const bool grows = best_.batch_size > now.batch_size;
-    better_ = gain > (grows && !shrunk_ ? 0.0 : clearly) ? better_ + 1 : 0;
-    if (better_ == 0) return now;
-    const double needed = grows && gain > urgently ? 1 : gain > far ? patience_ / 2 : patience_;
-    if (better_ < needed) return now;
-    better_ = 0;
-    patience_ = std::min(1.5 * patience_, most_patience);
-    shrunk_ = shrunk_ || best_.batch_size < now.batch_size;
-    return best_;
+    Setting best = now;
+    double least = std::numeric_limits<double>::max();
+    double present = least;
+    for (const Candidate& candidate : candidates_) {
+      const double total = candidate.loss + overload(candidate.setting);
+      if (candidate.setting == now) present = total;
+      if (total >= least) continue;
+      least = total;
+      best = candidate.setting;
+    }
+    needed_ = std::max(clearly, needed_ * 0.95);
+    const bool grows = best.batch_size > now.batch_size;
+    // Under large batches small ones are seen too, when few wait: so they are tried first, and for nothing.
+    if (least >= present * (1 - (grows && !shrunk_ ? 0 : needed_))) return now;
+    needed_ = std::min(2 * needed_, at_most);
+    shrunk_ = shrunk_ || best.batch_size < now.batch_size;
+    return best;
   }
-
-  static constexpr std::uint64_t most_standing = 16384;
 
   Adaptive adaptive_;
   Arrivals arrivals_;
   BatchCosts costs_;
   std::size_t leading_;
   double partitions_;
-  double busiest_ = 0;  // items per nanosecond
   Replay replay_;
+  double rate_ = 0;  // items per nanosecond, the highest of late
+  double pace_ = 1;
   std::uint64_t standing_ = std::numeric_limits<std::uint64_t>::max();
   Time next_{0};
   std::uint64_t news_from_ = 0;
 
-  Phase phase_ = Phase::rest;
-  std::vector<Setting> candidates_;
+  std::vector<Candidate> candidates_;
+  std::vector<Candidate> before_;  // those of the last round
   std::size_t next_candidate_ = 0;
-  Setting line_;
-  Setting best_;
-  double best_score_ = 0;
-  double score_now_ = 0;
-
-  double patience_ = least_patience;
-  double better_ = 0;  // rounds in a row
+  double needed_ = clearly;
   bool shrunk_ = false;
 };
 
@@ -253,7 +245,7 @@ class Tuner {
  private:
   Adaptive adaptive_;
   AdditiveRule additive_;
-  std::unique_ptr<ReplayRule> replay_;  // 40 KiB
+  std::unique_ptr<ReplayRule> replay_;  // 45 KiB
   Setting setting_;
 };
 
