@@ -105,7 +105,7 @@ class Dispatcher {
 
  private:
   void join_row(Call& call);
-  [[gnu::cold]] void join_rows(Call& call);
+  [[gnu::cold]] std::uint32_t join_rows(Call& call);
   void leave_row(Call& call, Delivery& delivery);
   std::uint32_t withdraw_all(Call& call);
   void tune() { window_.set(tuner_->setting().batch_size, tuner_->setting().batch_timeout); }
@@ -150,27 +150,34 @@ inline void Dispatcher::accept(Call& call, Delivery& delivery) {
 /// The one way in, from the door as well.
 inline void Dispatcher::join_row(Call& call) {
   if (call.listener() != nullptr) boarding_.listened();
-  if (tuner_) [[unlikely]]
-    tuner_->arrived(call.arrived, call.size);
+  const Time arrived = call.arrived;
+  std::uint32_t run = call.size;  // that will; twins do not
   if (window_.in_parts()) [[unlikely]] {
-    join_rows(call);
+    run = join_rows(call);
   } else {
     window_.submit(call);
   }
+  if (tuner_ && run > 0) [[unlikely]]
+    tuner_->arrived(arrived, run);
 }
 
-inline void Dispatcher::join_rows(Call& call) {
+/// How many of its items will run. It may be gone then: what it has joined may have been answered.
+inline std::uint32_t Dispatcher::join_rows(Call& call) {
   Part* parts = Part::of(call);
   const bool may_join = boarding_.joins_running();
-  if (may_join) call.add_reference();  // what it joins may answer it at once
+  std::uint32_t run = 0;
+  if (may_join) call.add_reference();
   for (std::uint32_t i = 0; i < parts->parts; ++i) {
     parts[i].arrived = call.arrived;
     parts[i].priority = call.priority;
-    if (!may_join || !boarding_.join_running(call, parts[i])) window_.submit(parts[i]);
+    if (may_join && boarding_.join_running(call, parts[i])) continue;
+    window_.submit(parts[i]);
+    if (parts[i].leads) run += parts[i].size;
   }
-  if (!may_join) return;
+  if (!may_join) return run;
   if (call.left() == 0) Part::destroy(call);  // all have joined
   call.release();
+  return run;
 }
 
 /// What waits of the call leaves the row; returns how many items that were.
