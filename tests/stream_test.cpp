@@ -360,6 +360,39 @@ TEST_CASE("nothing is read any more once an item has failed, or the batcher or i
   CHECK_THROWS_AS(stuck.next(), Error);
 }
 
+TEST_CASE("the caller's thread reads no more than has room at once, however fast answers make room for more") {
+  Batcher<int, int> batcher([](std::span<const int> items) { return squares(items); },
+                            {.batch_size = 4, .batch_timeout = 0ns});
+  const auto caller = std::this_thread::get_id();
+  struct Slow {
+    struct Iterator {
+      using value_type = int;
+      using difference_type = std::ptrdiff_t;
+      Slow* of;
+      int at;
+      int operator*() const {
+        if (std::this_thread::get_id() == of->caller) ++*of->by_caller;
+        std::this_thread::sleep_for(1ms);
+        return at;
+      }
+      Iterator& operator++() { return ++at, *this; }
+      void operator++(int) { ++at; }
+      bool operator==(std::default_sentinel_t) const { return at == 100; }
+    };
+    Iterator begin() { return {this, 0}; }
+    std::default_sentinel_t end() const { return {}; }
+    std::thread::id caller;
+    std::shared_ptr<int> by_caller;
+  };
+  const auto by_caller = std::make_shared<int>(0);
+  auto stream = batcher.dispatch_stream(Slow{caller, by_caller});
+  CHECK(*by_caller == 8);
+  std::vector<int> outputs;
+  for (auto& event : stream) outputs.insert(outputs.end(), event.outputs().begin(), event.outputs().end());
+  CHECK(outputs == squares(from_to(0, 99)));
+  CHECK(*by_caller == 8);
+}
+
 TEST_CASE("items and outputs whose move throws are an error in their place") {
   struct Mine {
     Mine(int of, int bad) : number(of), fuse(bad) {}

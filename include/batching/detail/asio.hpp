@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cstddef>  // before Asio, whose configuration asks for macros of the standard library
+
 #ifdef BATCHING_USE_BOOST_ASIO
 
 #include <boost/asio/any_io_executor.hpp>

@@ -4,6 +4,7 @@
 
 #include <batching/call_options.hpp>
 #include <batching/detail/alarm.hpp>
+#include <batching/detail/asio.hpp>
 #include <batching/detail/batcher_core.hpp>
 #include <batching/detail/call.hpp>
 #include <batching/detail/engine.hpp>
@@ -51,13 +52,15 @@ class StreamSource final : public StreamState<Out> {
   }
 
   /// One thread at a time takes from the range and submits, so that items go out in order; others leave it to that one.
+  /// What is answered meanwhile makes room for more: not without end, it may be the caller's thread.
   void pull() {
-    for (;;) {
+    for (std::size_t pulled = 0;; ++pulled) {
       {
         const std::lock_guard lock(pull_mutex_);
         if (pulling_ || done_ || calls_.size() >= most_) return;
-        pulling_ = true;
+        pulling_ = pulled < most_;
       }
+      if (pulled == most_) return pull_elsewhere();
       std::optional<In> input;
       std::exception_ptr error;
       try {
@@ -128,6 +131,15 @@ class StreamSource final : public StreamState<Out> {
     return std::min({options.max_queued, most, std::min(batch, most) * (std::min(options.partitions, most) + 1)});
   }
 
+  void pull_elsewhere() {
+    try {
+      net::post(engine_.executor(),
+                [self = std::static_pointer_cast<StreamSource>(this->shared_from_this())] { self->pull(); });
+    } catch (...) {
+      const auto number = this->add();
+      if (number) failed(*number, std::current_exception());
+    }
+  }
   void submit(In&& input, std::size_t number) {
     using CallOf = OneCall<In, Out, HandlerAnswer<Out, Answer>>;
     const auto self = std::static_pointer_cast<StreamSource>(this->shared_from_this());
