@@ -97,8 +97,8 @@ void run_many(Suite& suite) {
       suite.compare("10,000 idle batchers on one pool of two threads",
                     {{"new", [] { return many_idle(false); }}, {"have worked", [] { return many_idle(true); }}});
   suite.add({"idle batcher, new", Bar::Kind::at_most, 4096, table.row("new").median("bytes each"), "bytes", true});
-  suite.add(
-      {"idle batcher, has worked", Bar::Kind::at_most, 4096, table.row("have worked").median("bytes each"), "bytes"});
+  suite.add({"idle batcher, has worked", Bar::Kind::at_most, 4096, table.row("have worked").median("bytes each"),
+             "bytes", true});
   suite.add({"threads of an idle batcher", Bar::Kind::at_most, 0, table.row("have worked").median("threads"),
              "on a given pool", true});
 }

@@ -102,4 +102,16 @@ TEST_CASE("what the strand records is the histogram of it, also when there is mo
   CHECK(recorder.histogram() == same);
 }
 
+TEST_CASE("what the strand records may grow in both directions") {
+  batching::detail::Recorder recorder;
+  Histogram same;
+  for (const auto duration :
+       {std::chrono::nanoseconds(1ms), std::chrono::nanoseconds(2us), std::chrono::nanoseconds(3s),
+        std::chrono::nanoseconds(0), std::chrono::nanoseconds(24h), std::chrono::nanoseconds(5ms)}) {
+    recorder.record(duration, 2);
+    same.record(duration, 2);
+    CHECK(recorder.histogram() == same);
+  }
+}
+
 }  // namespace

@@ -6,6 +6,7 @@
 #include <batching/detail/core.hpp>
 #include <batching/detail/delivery.hpp>
 #include <batching/detail/outputs.hpp>
+#include <batching/detail/recycling.hpp>
 #include <batching/detail/running.hpp>
 #include <batching/detail/waiting.hpp>
 #include <batching/error.hpp>
@@ -91,6 +92,7 @@ class BatchState final : public Running {
   /// All items in order; `outputs` has one for each.
   void complete(Value* outputs) {
     owned_ = false;
+    delivery().reserve(slices.size());
     for (const Slice& slice : slices) {
       call(slice).values(slice.first, outputs, slice.count, delivery());
       outputs += slice.count;
@@ -186,8 +188,8 @@ class BatchState final : public Running {
  private:
   /// What users put in does not outlive the batch, although this object is used again.
   void forget_items() noexcept {
-    gathered_.clear();
-    outputs_.clear();
+    give_back(gathered_);
+    give_back(outputs_);
   }
   static Call& call(const Slice& slice) noexcept { return static_cast<Call&>(*slice.call); }
 
@@ -195,8 +197,8 @@ class BatchState final : public Running {
   bool owned_ = true;    // no handle, no answer yet
   bool shared_ = false;  // there was a handle
   std::span<In> inputs_;
-  Array<In> gathered_;
-  Array<Value> outputs_;
+  RecycledArray<In> gathered_;
+  RecycledArray<Value> outputs_;
   std::vector<std::size_t> ends_;  // of the slices
   std::unique_ptr<std::atomic<bool>[]> answered_;
   std::size_t capacity_ = 0;

@@ -157,7 +157,7 @@ inline void Delivery::commit(Core& core) {
     if (const std::uint64_t count = std::exchange(counts_[how], 0)) core.counters().answered[how].fetch_add(count);
   }
   for (Call* call : answered_) call->publish(*this);  // may be its end
-  answered_.clear();
+  give_back(answered_);
 }
 
 inline void Delivery::submit(Core& core, bool here) {

@@ -6,6 +6,7 @@
 #include <batching/detail/core.hpp>
 #include <batching/detail/counters.hpp>
 #include <batching/detail/parking.hpp>
+#include <batching/detail/recycling.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -24,6 +25,8 @@ class Delivery {
   Delivery(const Delivery&) = delete;
   Delivery& operator=(const Delivery&) = delete;
 
+  /// So many calls will be answered.
+  void reserve(std::size_t calls) { answered_.reserve(calls); }
   /// The answer of `call` has been written, by whoever claimed it.
   void add(Call& call, Answered how);
 
@@ -48,7 +51,7 @@ class Delivery {
   void unpark_all() noexcept;
 
  private:
-  std::vector<Call*> answered_;
+  std::vector<Call*, RecyclingAllocator<Call*>> answered_;
   std::uint64_t counts_[5] = {};
   std::vector<const void*> parked_;
   CompletionList home_;

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/recycling.hpp>
+
 #include <concepts>
 #include <cstddef>
 #include <memory>
@@ -56,6 +58,11 @@ class BoolArray {
 
 template <class T>
 using Array = std::conditional_t<std::is_same_v<T, bool>, BoolArray, std::vector<T>>;
+
+/// Likewise, for a batch that is used again.
+template <class T>
+using RecycledArray = std::conditional_t<std::is_same_v<T, bool>, BoolArray, std::vector<T, RecyclingAllocator<T>>>;
+inline void give_back(BoolArray& array) noexcept { array.clear(); }
 
 /// An element of a range: moved from what owns its elements and was given away, else as it is.
 template <class Range, class Iterator>

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <new>
 #include <utility>
+#include <vector>
 
 // Recycled memory would hide a use after free from the tool that looks for it.
 #if defined(__SANITIZE_ADDRESS__)
@@ -244,6 +245,16 @@ class RecyclingAllocator<void> {
     return true;
   }
 };
+
+/// Empties a vector that is used again and again, and gives back its memory where that goes round. What is too large
+/// for it, or hardly anything, is kept.
+template <class T>
+void give_back(std::vector<T, RecyclingAllocator<T>>& vector) noexcept {
+  constexpr std::size_t hardly_anything = 64;
+  const std::size_t size = vector.capacity() * sizeof(T);  // NOLINT(bugprone-sizeof-expression)
+  vector.clear();
+  if (size > hardly_anything && size <= Recycler::largest) vector = std::vector<T, RecyclingAllocator<T>>();
+}
 
 /// Builds a self-owning object in memory of the given allocator.
 template <class Object, class Allocator, class... Args>

@@ -7,36 +7,53 @@
 #include <batching/stats.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <utility>
+#include <vector>
 
 namespace batching::detail {
 
-/// Writes a `Histogram`, in half the memory: an idle batcher is to be small.
+/// Writes a `Histogram`, in little memory: an idle batcher is to be small. It has only the buckets between the shortest
+/// and the longest duration so far, in half the width.
 class Recorder {
  public:
   void record(Time duration, std::uint32_t times) {
     if (count_ > std::numeric_limits<std::uint32_t>::max() - times) {
       older_ = std::make_unique<Histogram>(histogram());
-      counts_ = {};
+      counts_.assign(counts_.size(), 0);
       count_ = 0;
     }
-    counts_[Histogram::bucket_of(duration)] += times;
+    const std::size_t bucket = Histogram::bucket_of(duration);
+    if (bucket - first_ >= counts_.size()) [[unlikely]]
+      make_room(bucket);
+    counts_[bucket - first_] += times;
     count_ += times;
   }
   [[nodiscard]] Histogram histogram() const noexcept {
     Histogram all = older_ ? *older_ : Histogram();
-    for (std::size_t bucket = 0; bucket < Histogram::buckets; ++bucket) {
-      if (counts_[bucket] > 0) all.record(Histogram::lower_bound(bucket), counts_[bucket]);
+    for (std::size_t i = 0; i < counts_.size(); ++i) {
+      if (counts_[i] > 0) all.record(Histogram::lower_bound(first_ + i), counts_[i]);
     }
     return all;
   }
 
  private:
-  std::array<std::uint32_t, Histogram::buckets> counts_{};
+  void make_room(std::size_t bucket) {
+    constexpr std::size_t step = 16;  // buckets: so that it grows a few times only, however long it lives
+    const std::size_t start = bucket - bucket % step;
+    const std::size_t first = counts_.empty() ? start : std::min<std::size_t>(first_, start);
+    const std::size_t end = std::max(first_ + counts_.size(), start + step);
+    std::vector<std::uint32_t> counts(end - first);
+    std::copy(counts_.begin(), counts_.end(), counts.begin() + static_cast<std::ptrdiff_t>(first_ - first));
+    counts_ = std::move(counts);
+    first_ = static_cast<std::uint32_t>(first);
+  }
+
+  std::vector<std::uint32_t> counts_;  // of the buckets from `first_` on
+  std::uint32_t first_ = 0;
   std::uint32_t count_ = 0;
   std::unique_ptr<Histogram> older_;
 };
