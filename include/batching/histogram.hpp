@@ -6,7 +6,6 @@
 #include <array>
 #include <bit>
 #include <chrono>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -32,8 +31,9 @@ class Histogram {
   /// What a share of `q` of the durations did not exceed: 0.5 is the median, 1 the longest. 0 if there are none.
   [[nodiscard]] std::chrono::nanoseconds quantile(double q) const noexcept {
     const std::uint64_t all = count();
-    const double share = std::clamp(std::isnan(q) ? 0.0 : q, 0.0, 1.0) * static_cast<double>(all);
-    const auto rank = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(std::ceil(share)));
+    const double share = (q > 0 ? std::min(q, 1.0) : 0.0) * static_cast<double>(all);  // not a number: 0
+    auto rank = static_cast<std::uint64_t>(share);
+    if (rank == 0 || static_cast<double>(rank) < share) ++rank;
     std::uint64_t seen = 0;
     for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
       seen += counts_[bucket];

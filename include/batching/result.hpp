@@ -3,8 +3,8 @@
 #pragma once
 
 #include <exception>
+#include <optional>
 #include <utility>
-#include <variant>
 
 namespace batching {
 
@@ -16,42 +16,38 @@ class [[nodiscard]] Result {
   using value_type = T;
   using error_type = std::exception_ptr;
 
-  Result(T value) : outcome_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
-  Result(std::exception_ptr error)                                         // NOLINT(google-explicit-constructor)
-      : outcome_(std::in_place_index<1>, std::move(error)) {}
+  Result(T value) : value_(std::in_place, std::move(value)) {}    // NOLINT(google-explicit-constructor)
+  Result(std::exception_ptr error) : error_(std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
-  [[nodiscard]] bool has_value() const noexcept { return outcome_.index() == 0; }
+  [[nodiscard]] bool has_value() const noexcept { return value_.has_value(); }
   explicit operator bool() const noexcept { return has_value(); }
 
   /// The value; throws the stored error if there is none.
-  [[nodiscard]] T& value() & { return check(), *std::get_if<0>(&outcome_); }
-  [[nodiscard]] const T& value() const& { return check(), *std::get_if<0>(&outcome_); }
-  [[nodiscard]] T&& value() && { return check(), std::move(*std::get_if<0>(&outcome_)); }
+  [[nodiscard]] T& value() & { return check(), *value_; }
+  [[nodiscard]] const T& value() const& { return check(), *value_; }
+  [[nodiscard]] T&& value() && { return check(), std::move(*value_); }
 
   /// The value, unchecked.
-  [[nodiscard]] T& operator*() & noexcept { return *std::get_if<0>(&outcome_); }
-  [[nodiscard]] const T& operator*() const& noexcept { return *std::get_if<0>(&outcome_); }
-  [[nodiscard]] T&& operator*() && noexcept { return std::move(*std::get_if<0>(&outcome_)); }
-  [[nodiscard]] T* operator->() noexcept { return std::get_if<0>(&outcome_); }
-  [[nodiscard]] const T* operator->() const noexcept { return std::get_if<0>(&outcome_); }
+  [[nodiscard]] T& operator*() & noexcept { return *value_; }
+  [[nodiscard]] const T& operator*() const& noexcept { return *value_; }
+  [[nodiscard]] T&& operator*() && noexcept { return std::move(*value_); }
+  [[nodiscard]] T* operator->() noexcept { return value_.operator->(); }
+  [[nodiscard]] const T* operator->() const noexcept { return value_.operator->(); }
 
   /// The error; null when there is a value.
-  [[nodiscard]] std::exception_ptr error() const noexcept {
-    const auto* error = std::get_if<1>(&outcome_);
-    return error ? *error : nullptr;
-  }
+  [[nodiscard]] std::exception_ptr error() const noexcept { return error_; }
 
  private:
   void check() const {
     if (!has_value()) throw_error();
   }
   [[noreturn]] void throw_error() const {
-    const auto& error = *std::get_if<1>(&outcome_);
-    if (!error) throw std::bad_exception();
-    std::rethrow_exception(error);
+    if (!error_) throw std::bad_exception();
+    std::rethrow_exception(error_);
   }
 
-  std::variant<T, std::exception_ptr> outcome_;
+  std::optional<T> value_;
+  std::exception_ptr error_;
 };
 
 /// Done, or an error.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <batching/detail/time.hpp>
+#include <batching/detail/when_used.hpp>
 
 #include <algorithm>
 #include <array>
@@ -15,7 +16,8 @@ namespace batching::detail {
 /// The latest `groups` moments at which items came. Under a heavy load a ring of single items would hold no more than a
 /// few batches: so those that come close together are one group, but for the first after a pause, of whom it matters
 /// that it came alone. 16 KiB.
-class Arrivals {
+template <class>
+class BasicArrivals {
  public:
   static constexpr std::size_t groups = 1024;
 
@@ -101,5 +103,6 @@ class Arrivals {
   Time together_{0};
   std::size_t leading_ = 1;
 };
+using Arrivals = BasicArrivals<WhenUsed>;
 
 }  // namespace batching::detail

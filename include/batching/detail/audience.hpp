@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/when_used.hpp>
 #include <batching/hook.hpp>
 
 #include <algorithm>
@@ -19,9 +20,10 @@
 namespace batching::detail {
 
 /// One caller's. Hears one thing at a time, although its items may be in several batches.
-class Listener {
+template <class>
+class BasicListener {
  public:
-  explicit Listener(std::function<void(const HookEvent&)> function) : function_(std::move(function)) {}
+  explicit BasicListener(std::function<void(const HookEvent&)> function) : function_(std::move(function)) {}
   void hear(const HookEvent& event) noexcept {
     try {
       const std::lock_guard lock(mutex_);
@@ -34,9 +36,11 @@ class Listener {
   std::mutex mutex_;
   const std::function<void(const HookEvent&)> function_;
 };
+using Listener = BasicListener<WhenUsed>;
 
 /// Filled before the batch function runs, and only read while it does, by any thread.
-class Audience {
+template <class>
+class BasicAudience {
  public:
   [[nodiscard]] bool empty() const noexcept { return seats_.empty(); }
   void clear() noexcept { seats_.clear(); }
@@ -53,7 +57,7 @@ class Audience {
     seats_.push_back({listener, first, count, offset, count, again});
   }
   /// Item `item` of this batch is item `from` of another.
-  void add(std::size_t item, const Audience& other, std::size_t from) {
+  void add(std::size_t item, const BasicAudience& other, std::size_t from) {
     for (const Seat& seat : other.seats_) {
       if (from >= seat.first && from < seat.first + seat.count) {
         add(seat.listener, item, 1, seat.offset + from - seat.first, true);
@@ -89,5 +93,6 @@ class Audience {
   };
   std::vector<Seat> seats_;
 };
+using Audience = BasicAudience<WhenUsed>;
 
 }  // namespace batching::detail

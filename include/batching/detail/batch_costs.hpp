@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/when_used.hpp>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -15,9 +17,10 @@ namespace batching::detail {
 /// A table and not a formula: a line through the durations is wrong wherever they come in steps (padded tensors, pages,
 /// packets). Sizes up to 128 have a class each, above there are 16 to the octave, whose upper ends are exact: a step at
 /// a power of two is never blurred. Durations in nanoseconds. 12 bytes and 8 for each class; 3 KiB for sizes up to 128.
-class BatchCosts {
+template <class>
+class BasicBatchCosts {
  public:
-  explicit BatchCosts(std::size_t largest) : seen_(class_of(largest) + 1), guesses_(seen_.size()) {
+  explicit BasicBatchCosts(std::size_t largest) : seen_(class_of(largest) + 1), guesses_(seen_.size()) {
     unevenness_.fill(1);
   }
 
@@ -192,5 +195,6 @@ class BatchCosts {
   std::size_t known_ = 0;
   double typical_ = 0;
 };
+using BatchCosts = BasicBatchCosts<WhenUsed>;
 
 }  // namespace batching::detail

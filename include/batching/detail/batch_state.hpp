@@ -149,10 +149,7 @@ class BatchState final : public Running {
     ends_.clear();
     std::size_t end = 0;
     for (const Slice& slice : slices) ends_.push_back(end += slice.count);
-    if (capacity_ < info.size) {
-      answered_ = std::make_unique<std::atomic<bool>[]>(info.size);
-      capacity_ = info.size;
-    }
+    if (answered_.size() < info.size) answered_ = std::vector<std::atomic<bool>>(info.size);
     for (std::size_t i = 0; i < info.size; ++i) answered_[i].store(false, std::memory_order_relaxed);
     shared_ = true;
     handle_core_ = core().shared_from_this();
@@ -165,7 +162,7 @@ class BatchState final : public Running {
     if (release()) delete this;
   }
   [[nodiscard]] bool all_answered() const noexcept {
-    const auto* answered = answered_.get();
+    const auto* answered = answered_.data();
     return std::all_of(answered, answered + info.size, [](const auto& item) { return item.load(); });
   }
   /// Answers one item, unless it has been answered: `answer(call, index in the call, delivery)`.
@@ -199,10 +196,9 @@ class BatchState final : public Running {
   std::span<In> inputs_;
   RecycledArray<In> gathered_;
   RecycledArray<Value> outputs_;
-  std::vector<std::size_t> ends_;  // of the slices
-  std::unique_ptr<std::atomic<bool>[]> answered_;
-  std::size_t capacity_ = 0;
-  std::shared_ptr<Core> handle_core_;  // a handle may be asked after the batch is over
+  std::vector<std::size_t> ends_;            // of the slices
+  std::vector<std::atomic<bool>> answered_;  // at least so many
+  std::shared_ptr<Core> handle_core_;        // a handle may be asked after the batch is over
 };
 
 /// Both numbers, for whoever counts them.

@@ -12,6 +12,7 @@
 #include <batching/detail/inline_run.hpp>
 #include <batching/detail/isolation.hpp>
 #include <batching/detail/outputs.hpp>
+#include <batching/detail/owned.hpp>
 #include <batching/detail/pool.hpp>
 #include <batching/detail/shared_call.hpp>
 #include <batching/detail/sorting.hpp>
@@ -83,7 +84,7 @@ class BatchWorkshop final : public Workshop {
  public:
   BatchWorkshop(std::unique_ptr<BatchFunction<In, Out>> made, const BasicOptions<In>& with)
       : function(std::move(made)), options(with) {}
-  [[nodiscard]] std::unique_ptr<Running> make() override { return std::make_unique<BatchState<In, Out>>(*function); }
+  [[nodiscard]] Owned<Running> make() override { return make_owned<BatchState<In, Out>>(*function); }
   [[nodiscard]] SharedCall& share(Call& call, std::uint32_t item, bool joinable) override {
     return *create<SharedCallOf<In, Out>>(RecyclingAllocator<void>(), static_cast<In*>(call.inputs())[item], joinable);
   }
@@ -93,7 +94,8 @@ class BatchWorkshop final : public Workshop {
 };
 
 /// A refusal, and the answer of a call without items, comes like any other answer.
-inline void answer_at_the_door(Call& call, Core& core, const std::exception_ptr& refusal = nullptr) {
+template <class L>
+void answer_at_the_door(Call& call, BasicCore<L>& core, const std::exception_ptr& refusal = nullptr) {
   Delivery delivery;
   if (refusal) {
     call.fail(refusal, call.size, Answered::rejected, delivery);

@@ -6,6 +6,7 @@
 #include <batching/detail/core.hpp>
 #include <batching/detail/deadlines.hpp>
 #include <batching/detail/joinables.hpp>
+#include <batching/detail/owned.hpp>
 #include <batching/detail/report.hpp>
 #include <batching/detail/row.hpp>
 #include <batching/detail/running.hpp>
@@ -13,13 +14,13 @@
 #include <batching/detail/time.hpp>
 #include <batching/detail/timings.hpp>
 #include <batching/detail/waiting.hpp>
+#include <batching/detail/when_used.hpp>
 #include <batching/detail/window.hpp>
 #include <batching/options.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -32,16 +33,17 @@ class Workshop {
   Workshop(const Workshop&) = delete;
   Workshop& operator=(const Workshop&) = delete;
   virtual ~Workshop() = default;
-  [[nodiscard]] virtual std::unique_ptr<Running> make() = 0;
+  [[nodiscard]] virtual Owned<Running> make() = 0;
   /// A call that stands for this item of a call, and others like it.
   [[nodiscard]] virtual SharedCall& share(Call& call, std::uint32_t item, bool joinable) = 0;
 };
 
 /// From the slices that the window has cut to those that run: parts become items of whole calls, twins one call that
 /// stands for all; who waited how long, who listens, whose deadline has to be looked after. On the strand.
-class Boarding {
+template <class>
+class BasicBoarding {
  public:
-  Boarding(Core& core, Workshop& workshop, const Options& options) noexcept
+  BasicBoarding(Core& core, Workshop& workshop, const Options& options) noexcept
       : core_(core),
         workshop_(workshop),
         in_parts_(Window::in_parts(options)),
@@ -59,7 +61,7 @@ class Boarding {
   /// `any_deadlines`: among all calls; `waiting`: items that are left.
   void board(Running& running, const Departure& departure, bool any_deadlines, std::size_t waiting) {
     if (observed_) {
-      if (!running.report) running.report = std::make_unique<Report>();
+      if (!running.report) running.report = make_owned<Report>();
       running.report->begin(running.started);
     }
     if (in_parts_) {
@@ -91,9 +93,11 @@ class Boarding {
   Joinables joinables_;
   Timings timings_;
 };
+using Boarding = BasicBoarding<WhenUsed>;
 
 /// How long those have waited who leave, and who of them has to be seen to in the end. Neighbours often came together.
-inline void Boarding::note(Running& running, bool watch_some) {
+template <class L>
+void BasicBoarding<L>::note(Running& running, bool watch_some) {
   const Time now = running.started;
   Time arrived = running.oldest = running.slices.front().call->arrived;
   std::uint32_t items = 0;
@@ -114,11 +118,14 @@ inline void Boarding::note(Running& running, bool watch_some) {
 }
 
 /// The batch's items from `item` on are the call's from `first` on.
-inline void Boarding::seat(Running& running, const Call& call, std::size_t item, std::size_t first, std::size_t count) {
+template <class L>
+void BasicBoarding<L>::seat(Running& running, const Call& call, std::size_t item, std::size_t first,
+                            std::size_t count) {
   if (const auto* listener = call.listener()) running.audience.add(*listener, item, count, first, call.size > 1);
 }
 
-inline void Boarding::watch(Running& running, Call& call) const {
+template <class L>
+void BasicBoarding<L>::watch(Running& running, Call& call) const {
   if (!limits_batches_ && !call.is_expected() && call.left() == 0) return;
   if (!running.watched.empty() && running.watched.back() == &call) return;
   call.add_reference();
@@ -126,7 +133,8 @@ inline void Boarding::watch(Running& running, Call& call) const {
 }
 
 /// From parts to slices of whole calls; twins become one call that stands for all.
-inline void Boarding::unpack(Running& running) {
+template <class L>
+void BasicBoarding<L>::unpack(Running& running) {
   std::vector<Slice>& slices = running.slices;
   std::size_t count = 0;
   std::size_t item = 0;
@@ -152,7 +160,8 @@ inline void Boarding::unpack(Running& running) {
 }
 
 /// So many items of the part are in the batch.
-inline void Boarding::leave(Running& running, Part& part, std::uint32_t items) {
+template <class L>
+void BasicBoarding<L>::leave(Running& running, Part& part, std::uint32_t items) {
   Call& call = static_cast<Call&>(*part.whole);
   timings_.waited(running.started - call.arrived, items);
   running.oldest = std::min(running.oldest, call.arrived);
@@ -162,7 +171,8 @@ inline void Boarding::leave(Running& running, Part& part, std::uint32_t items) {
   watch(running, call);
 }
 
-inline Call& Boarding::share(Running& running, Part& part, std::size_t item) {
+template <class L>
+Call& BasicBoarding<L>::share(Running& running, Part& part, std::size_t item) {
   const bool joinable = joins_running_;
   SharedCall& shared = workshop_.share(static_cast<Call&>(*part.whole), part.first, joinable);
   if (joinable) joinables_.add(running, shared, std::move(part.fingerprint));
@@ -180,7 +190,8 @@ inline Call& Boarding::share(Running& running, Part& part, std::size_t item) {
 }
 
 /// Shares the answer of an equal item that runs, if there is one.
-inline bool Boarding::join_running(Call& call, Part& part) {
+template <class L>
+bool BasicBoarding<L>::join_running(Call& call, Part& part) {
   SharedCall* shared = joinables_.find(*part.fingerprint);
   if (shared == nullptr || !shared->join({&call, part.first, 1})) return false;
   part.taken = 1;

@@ -64,7 +64,8 @@ class Call : public Waiting {
 
   /// The caller wants no answer any more: `errc::cancelled` now, and what still waits leaves the window. False if it
   /// was answered before. Any thread that holds a reference.
-  bool cancel(Core& core) {
+  template <class L>
+  bool cancel(BasicCore<L>& core) {
     if (is_claimed()) return false;
     auto* letter = create<Withdrawal>(RecyclingAllocator<void>(), *this);
     std::uint32_t old = word_.load();
@@ -147,12 +148,14 @@ inline const std::shared_ptr<Listener>* Call::listener() const noexcept {
   return wishes != nullptr && wishes->listener ? &wishes->listener : nullptr;
 }
 
-inline void Delivery::add(Call& call, Answered how) {
+template <class L>
+void BasicDelivery<L>::add(Call& call, Answered how) {
   answered_.push_back(&call);
   count(how, call.size);
 }
 
-inline void Delivery::commit(Core& core) {
+template <class L>
+void BasicDelivery<L>::commit(Core& core) {
   for (std::size_t how = 0; how < std::size(counts_); ++how) {
     if (const std::uint64_t count = std::exchange(counts_[how], 0)) core.counters().answered[how].fetch_add(count);
   }
@@ -160,7 +163,8 @@ inline void Delivery::commit(Core& core) {
   give_back(answered_);
 }
 
-inline void Delivery::submit(Core& core, bool here) {
+template <class L>
+void BasicDelivery<L>::submit(Core& core, bool here) {
   // Handlers without a place to run are destroyed off the strand: they may own anything, the batcher included.
   if ((home_.empty() && away_.empty()) || core.homeless()) return;
   // Moved out first: what is submitted may run here, and submit again.
@@ -185,12 +189,14 @@ inline void Delivery::submit(Core& core, bool here) {
   if (!home.empty()) unless_refused([&] { core.complete_at_home(std::move(home), here); });
 }
 
-inline void Delivery::unpark_all() noexcept {
+template <class L>
+void BasicDelivery<L>::unpark_all() noexcept {
   for (const void* word : parked_) unpark(word);
   parked_.clear();
 }
 
-inline void Delivery::hand_over(Core& core, bool here) {
+template <class L>
+void BasicDelivery<L>::hand_over(Core& core, bool here) {
   unpark_all();
   submit(core, here);
   home_.clear();  // what a homeless batcher could not submit

@@ -6,6 +6,7 @@
 #include <batching/detail/delivery.hpp>
 #include <batching/detail/intake.hpp>
 #include <batching/detail/parking.hpp>
+#include <batching/detail/when_used.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -33,12 +34,13 @@ class Closing : public Mail {
 };
 
 /// A blocked thread, which may give up before.
-class BlockedClosing final : public Closing {
+template <class>
+class BasicBlockedClosing final : public Closing {
  public:
   using Closing::Closing;
   /// The waiter's half; the other is the strand's.
-  [[nodiscard]] static std::shared_ptr<BlockedClosing> make(Until until) {
-    auto closing = std::make_shared<BlockedClosing>(until);
+  [[nodiscard]] static std::shared_ptr<BasicBlockedClosing> make(Until until) {
+    auto closing = std::make_shared<BasicBlockedClosing>(until);
     closing->itself_ = closing;
     return closing;
   }
@@ -58,10 +60,11 @@ class BlockedClosing final : public Closing {
   }
 
  private:
-  std::shared_ptr<BlockedClosing> itself_;
+  std::shared_ptr<BasicBlockedClosing> itself_;
   std::size_t kept_ = 0;
   Word done_ = 0;
 };
+using BlockedClosing = BasicBlockedClosing<WhenUsed>;
 
 /// A handler of signature `void()`.
 template <class Handler>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <batching/detail/asio.hpp>
+#include <batching/detail/when_used.hpp>
 
 #include <algorithm>
 #include <condition_variable>
@@ -16,12 +17,13 @@ namespace batching::detail {
 
 /// A context destroys what is queued on it without a word. This list, kept by a service of the context, is how a
 /// batcher hears of it while its timer can still be taken down and its callers answered.
-class ContextWatch {
+template <class>
+class BasicContextWatch {
  public:
   /// `abandon()` of the owner will be called if the context goes first. An owner that goes first has to `leave`.
   template <class Owner>
-  [[nodiscard]] static std::shared_ptr<ContextWatch> of(const net::any_io_executor& executor,
-                                                        const std::weak_ptr<Owner>& owner) {
+  [[nodiscard]] static std::shared_ptr<BasicContextWatch> of(const net::any_io_executor& executor,
+                                                             const std::weak_ptr<Owner>& owner) {
     auto watch = net::use_service<Service>(net::query(executor, net::execution::context)).watch;
     const std::lock_guard lock(watch->mutex_);
     watch->entries_.push_back({owner.lock().get(), [owner] {
@@ -53,7 +55,7 @@ class ContextWatch {
     static inline net::execution_context::id id;
 
     explicit Service(net::execution_context& context) : net::execution_context::service(context) {}
-    std::shared_ptr<ContextWatch> watch = std::make_shared<ContextWatch>();
+    std::shared_ptr<BasicContextWatch> watch = std::make_shared<BasicContextWatch>();
 
    private:
     void shutdown() override {
@@ -90,5 +92,6 @@ class ContextWatch {
   std::condition_variable left_;
   std::vector<Entry> entries_;
 };
+using ContextWatch = BasicContextWatch<WhenUsed>;
 
 }  // namespace batching::detail

@@ -8,6 +8,7 @@
 #include <batching/detail/intake.hpp>
 #include <batching/detail/recycling.hpp>
 #include <batching/detail/this_thread.hpp>
+#include <batching/detail/when_used.hpp>
 #include <batching/error.hpp>
 
 #include <atomic>
@@ -36,16 +37,17 @@ class Owner {
 };
 
 /// The shared heart of one batcher; lives until the batcher and all its calls are gone.
-class Core : public Owner, public std::enable_shared_from_this<Core> {
+template <class L>
+class BasicCore : public Owner, public std::enable_shared_from_this<BasicCore<L>> {
  public:
   /// `pool`: what is under the executor, if the batcher owns it; kept to the end. `beside`: another, of which it runs
   /// the functions.
-  Core(net::any_io_executor executor, std::shared_ptr<void> pool, const Core* beside = nullptr)
+  BasicCore(net::any_io_executor executor, std::shared_ptr<void> pool, const BasicCore* beside = nullptr)
       : inside_(beside != nullptr ? beside->inside_ : this),
         pool_(std::move(pool)),
         executor_(std::move(executor)),
         surfaces_exceptions_(pool_ == nullptr && detail::surfaces_exceptions(executor_)) {}
-  virtual ~Core() = default;
+  virtual ~BasicCore() = default;
 
   [[nodiscard]] const net::any_io_executor& executor() const noexcept { return executor_; }
   [[nodiscard]] Counters& counters() noexcept { return counters_; }
@@ -68,8 +70,9 @@ class Core : public Owner, public std::enable_shared_from_this<Core> {
     if (here) {
       complete_all(list, executor_, surfaces_exceptions_);
     } else {
-      net::post(executor_, AtHome{shared_from_this(), CompletionGroup(std::move(list), executor_, surfaces_exceptions_,
-                                                                      RecyclingAllocator<void>())});
+      net::post(executor_,
+                AtHome{this->shared_from_this(),
+                       CompletionGroup(std::move(list), executor_, surfaces_exceptions_, RecyclingAllocator<void>())});
     }
   }
 
@@ -81,7 +84,7 @@ class Core : public Owner, public std::enable_shared_from_this<Core> {
   /// Inside the batcher, wherever it runs.
   struct AtHome {
     using allocator_type = RecyclingAllocator<void>;
-    std::shared_ptr<Core> core;
+    std::shared_ptr<BasicCore> core;
     CompletionGroup<net::any_io_executor, RecyclingAllocator<void>> group;
 
     [[nodiscard]] allocator_type get_allocator() const noexcept { return {}; }
@@ -99,5 +102,6 @@ class Core : public Owner, public std::enable_shared_from_this<Core> {
   std::atomic<bool> stopped_ = false;
   Counters counters_;
 };
+using Core = BasicCore<WhenUsed>;
 
 }  // namespace batching::detail

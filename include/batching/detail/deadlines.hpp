@@ -3,6 +3,7 @@
 #pragma once
 
 #include <batching/detail/time.hpp>
+#include <batching/detail/when_used.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -20,7 +21,8 @@ struct Deadline {
 };
 
 /// A binary heap, the earliest first; joining and leaving take logarithmic time.
-class Deadlines {
+template <class>
+class BasicDeadlines {
  public:
   void add(Deadline& entry) {
     entry.place = static_cast<std::uint32_t>(heap_.size());
@@ -78,5 +80,6 @@ class Deadlines {
 
   std::vector<Deadline*> heap_;
 };
+using Deadlines = BasicDeadlines<WhenUsed>;
 
 }  // namespace batching::detail

@@ -7,6 +7,7 @@
 #include <batching/detail/counters.hpp>
 #include <batching/detail/parking.hpp>
 #include <batching/detail/recycling.hpp>
+#include <batching/detail/when_used.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -19,11 +20,12 @@ class Call;
 
 /// Collects the calls that one thread has answered. `commit` makes the answers visible, all counted before the first;
 /// what that has to wake or call waits for `hand_over`, so that no user code runs and nobody is woken in between.
-class Delivery {
+template <class>
+class BasicDelivery {
  public:
-  Delivery() = default;
-  Delivery(const Delivery&) = delete;
-  Delivery& operator=(const Delivery&) = delete;
+  BasicDelivery() = default;
+  BasicDelivery(const BasicDelivery&) = delete;
+  BasicDelivery& operator=(const BasicDelivery&) = delete;
 
   /// So many calls will be answered.
   void reserve(std::size_t calls) { answered_.reserve(calls); }
@@ -58,5 +60,6 @@ class Delivery {
   CompletionList away_;
   std::int64_t withdrawn_ = 0;
 };
+using Delivery = BasicDelivery<WhenUsed>;
 
 }  // namespace batching::detail

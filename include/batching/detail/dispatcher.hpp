@@ -8,9 +8,11 @@
 #include <batching/detail/core.hpp>
 #include <batching/detail/deadlines.hpp>
 #include <batching/detail/delivery.hpp>
+#include <batching/detail/owned.hpp>
 #include <batching/detail/running.hpp>
 #include <batching/detail/tuner.hpp>
 #include <batching/detail/waiting.hpp>
+#include <batching/detail/when_used.hpp>
 #include <batching/detail/window.hpp>
 #include <batching/error.hpp>
 #include <batching/options.hpp>
@@ -30,9 +32,10 @@ namespace batching::detail {
 
 /// The bookkeeping around the window: calls come in, leave in batches, time out, are withdrawn, fail. Knows neither
 /// threads nor timers; what it answers it puts into a delivery.
-class Dispatcher {
+template <class>
+class BasicDispatcher {
  public:
-  Dispatcher(Core& core, std::shared_ptr<Workshop> workshop, const Options& options)
+  BasicDispatcher(Core& core, std::shared_ptr<Workshop> workshop, const Options& options)
       : core_(core),
         workshop_(std::move(workshop)),
         admission_(options, core.counters().left),
@@ -40,8 +43,8 @@ class Dispatcher {
         batch_deadline_(options.batch_deadline),
         boarding_(core, *workshop_, options) {
     if (!options.adaptive) return;
-    tuner_ = std::make_unique<Tuner>(*options.adaptive, options.partitions,
-                                     Setting{options.batch_size, options.batch_timeout});
+    tuner_ =
+        make_owned<Tuner>(*options.adaptive, options.partitions, Setting{options.batch_size, options.batch_timeout});
     tune();
   }
 
@@ -125,20 +128,22 @@ class Dispatcher {
   const std::optional<std::chrono::nanoseconds> batch_deadline_;
   Deadlines batch_deadlines_;
   Boarding boarding_;
-  std::unique_ptr<Tuner> tuner_;
-  std::vector<std::unique_ptr<Running>> idle_;  // to be used again
-  std::int64_t letters_ = 0;  // withdrawn calls that had their turn, less the letters about them that were read
+  Owned<Tuner> tuner_;
+  std::vector<Owned<Running>> idle_;  // to be used again
+  std::int64_t letters_ = 0;          // withdrawn calls that had their turn, less the letters about them that were read
   std::size_t kept_ = 0;
   std::size_t kept_by_users_ = 0;
   std::uint64_t batches_ = 0;
 };
+using Dispatcher = BasicDispatcher<WhenUsed>;
 
 /// The call that waits, whole or in parts.
 inline Call& call_of(Waiting& waiting, bool in_parts) noexcept {
   return static_cast<Call&>(in_parts ? *static_cast<Part&>(waiting).whole : waiting);
 }
 
-inline void Dispatcher::accept(Call& call, Delivery& delivery) {
+template <class L>
+void BasicDispatcher<L>::accept(Call& call, Delivery& delivery) {
   Counters::add(core_.counters().accepted, call.size);
   if (admission_.overflow() == Overflow::drop_oldest) {
     while (window_.waiting() > 0 && window_.waiting() + call.size > admission_.most()) drop_oldest(delivery);
@@ -148,7 +153,8 @@ inline void Dispatcher::accept(Call& call, Delivery& delivery) {
 }
 
 /// The one way in, from the door as well.
-inline void Dispatcher::join_row(Call& call) {
+template <class L>
+void BasicDispatcher<L>::join_row(Call& call) {
   if (call.listener() != nullptr) boarding_.listened();
   const Time arrived = call.arrived;
   std::uint32_t run = call.size;  // that will; twins do not
@@ -162,7 +168,8 @@ inline void Dispatcher::join_row(Call& call) {
 }
 
 /// How many of its items will run. It may be gone then: what it has joined may have been answered.
-inline std::uint32_t Dispatcher::join_rows(Call& call) {
+template <class L>
+std::uint32_t BasicDispatcher<L>::join_rows(Call& call) {
   Part* parts = Part::of(call);
   const bool may_join = boarding_.joins_running();
   std::uint32_t run = 0;
@@ -181,7 +188,8 @@ inline std::uint32_t Dispatcher::join_rows(Call& call) {
 }
 
 /// What waits of the call leaves the row; returns how many items that were.
-inline std::uint32_t Dispatcher::withdraw_all(Call& call) {
+template <class L>
+std::uint32_t BasicDispatcher<L>::withdraw_all(Call& call) {
   if (!window_.in_parts()) return window_.withdraw(call);
   const std::uint32_t items = call.left();
   if (items == 0) return 0;
@@ -193,26 +201,30 @@ inline std::uint32_t Dispatcher::withdraw_all(Call& call) {
 }
 
 /// Its deadline, if it has one, is looked after from now on.
-inline void Dispatcher::expect(Call& call) {
+template <class L>
+void BasicDispatcher<L>::expect(Call& call) {
   if (call.wishes == nullptr || call.wishes->deadline == never) return;
   call.add_reference();
   deadlines_.add(*call.wishes);
 }
 
 /// So many items of the call have left the row without a turn.
-inline void Dispatcher::fail_left(Call& call, std::uint32_t items, const std::exception_ptr& error,
-                                  Delivery& delivery) {
+template <class L>
+void BasicDispatcher<L>::fail_left(Call& call, std::uint32_t items, const std::exception_ptr& error,
+                                   Delivery& delivery) {
   Counters::add(core_.counters().left, items);
   forget_deadline(call);
   call.fail(error, items, Answered::failed, delivery);
 }
 
-inline void Dispatcher::drop_oldest(Delivery& delivery) {
+template <class L>
+void BasicDispatcher<L>::drop_oldest(Delivery& delivery) {
   Call& call = call_of(window_.oldest(), window_.in_parts());
   fail_left(call, withdraw_all(call), std::make_exception_ptr(Error(errc::queue_full)), delivery);
 }
 
-inline void Dispatcher::apply(Applicant& applicant) {
+template <class L>
+void BasicDispatcher<L>::apply(Applicant& applicant) {
   Call& call = applicant.call;
   Counters::add(core_.counters().accepted, call.size);
   Counters::add(core_.counters().at_door, call.size);
@@ -221,7 +233,8 @@ inline void Dispatcher::apply(Applicant& applicant) {
   door_.push(applicant);
 }
 
-inline void Dispatcher::admit(Delivery& delivery) {
+template <class L>
+void BasicDispatcher<L>::admit(Delivery& delivery) {
   bool flushed = false;
   while (!door_.empty() && admission_.try_enter_from_door(door_.front().call.size)) {
     const bool before = std::exchange(flushed, door_.is_flushed());
@@ -233,7 +246,8 @@ inline void Dispatcher::admit(Delivery& delivery) {
   if (flushed) window_.flush();
 }
 
-inline void Dispatcher::close_door(Delivery& delivery) {
+template <class L>
+void BasicDispatcher<L>::close_door(Delivery& delivery) {
   while (!door_.empty()) {
     Applicant& applicant = door_.pop();
     Call& call = applicant.call;
@@ -244,7 +258,8 @@ inline void Dispatcher::close_door(Delivery& delivery) {
 }
 
 /// It never came in; the books have it that it came and left.
-inline void Dispatcher::turn_away(Applicant& applicant, Delivery& delivery) {
+template <class L>
+void BasicDispatcher<L>::turn_away(Applicant& applicant, Delivery& delivery) {
   const std::uint32_t items = applicant.call.size;
   admission_.turn_away(items);
   Counters::add(core_.counters().left, items);
@@ -253,13 +268,15 @@ inline void Dispatcher::turn_away(Applicant& applicant, Delivery& delivery) {
   let_go(applicant, delivery);
 }
 
-inline void Dispatcher::let_go(Applicant& applicant, Delivery& delivery) {
+template <class L>
+void BasicDispatcher<L>::let_go(Applicant& applicant, Delivery& delivery) {
   applicant.call.at_door = false;
   Counters::subtract(core_.counters().at_door, applicant.call.size);
   applicant.let_go(delivery);
 }
 
-inline void Dispatcher::withdraw(Withdrawal& letter, Delivery& delivery) {
+template <class L>
+void BasicDispatcher<L>::withdraw(Withdrawal& letter, Delivery& delivery) {
   Call& call = letter.call;
   detail::destroy(&letter, RecyclingAllocator<void>());
   --letters_;
@@ -269,7 +286,8 @@ inline void Dispatcher::withdraw(Withdrawal& letter, Delivery& delivery) {
 }
 
 /// What still waits of a call that has been answered never runs.
-inline void Dispatcher::leave_row(Call& call, Delivery& delivery) {
+template <class L>
+void BasicDispatcher<L>::leave_row(Call& call, Delivery& delivery) {
   if (call.at_door) {
     turn_away(door_.remove(call), delivery);
     return call.forget(call.size, delivery);
@@ -280,13 +298,15 @@ inline void Dispatcher::leave_row(Call& call, Delivery& delivery) {
   call.forget(items, delivery);
 }
 
-inline void Dispatcher::forget_deadline(Call& call) noexcept {
+template <class L>
+void BasicDispatcher<L>::forget_deadline(Call& call) noexcept {
   if (!call.is_expected()) return;
   deadlines_.remove(*call.wishes);
   call.release();
 }
 
-inline void Dispatcher::expire(Time now, Delivery& delivery) {
+template <class L>
+void BasicDispatcher<L>::expire(Time now, Delivery& delivery) {
   while (deadlines_.next() <= now) {
     Call& call = static_cast<Wishes&>(*deadlines_.first()).call;
     deadlines_.remove(*call.wishes);
@@ -306,14 +326,16 @@ inline void Dispatcher::expire(Time now, Delivery& delivery) {
   }
 }
 
-inline void Dispatcher::fail_waiting(const std::exception_ptr& error, Delivery& delivery) {
+template <class L>
+void BasicDispatcher<L>::fail_waiting(const std::exception_ptr& error, Delivery& delivery) {
   while (window_.waiting() > 0) {
     Call& call = call_of(window_.oldest(), window_.in_parts());
     fail_left(call, withdraw_all(call), error, delivery);
   }
 }
 
-inline Running* Dispatcher::start(Time now) {
+template <class L>
+Running* BasicDispatcher<L>::start(Time now) {
   if (!window_.ready(now)) return nullptr;
   if (idle_.empty()) idle_.push_back(workshop_->make());
   Running& running = *idle_.back().release();
@@ -339,7 +361,8 @@ inline Running* Dispatcher::start(Time now) {
   return &running;
 }
 
-inline void Dispatcher::finish(Running& running, Delivery& delivery) {
+template <class L>
+void BasicDispatcher<L>::finish(Running& running, Delivery& delivery) {
   boarding_.forget(running);
   if (tuner_ && tuner_->finished(running.info.size, running.started, running.ended, running.oldest)) tune();
   boarding_.timings().ran(running.started, running.ended, window_.running());

@@ -5,6 +5,7 @@
 #include <batching/detail/fingerprint.hpp>
 #include <batching/detail/index.hpp>
 #include <batching/detail/waiting.hpp>
+#include <batching/detail/when_used.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -16,9 +17,10 @@ namespace batching::detail {
 
 /// Those of one row that run, each for itself and its twins. Equal ones are found in constant time. Similar ones are
 /// looked for among the latest `window` of them, which is as far apart as two in one batch can be.
-class Duplicates {
+template <class>
+class BasicDuplicates {
  public:
-  Duplicates(const DedupRules& rules, std::size_t window) noexcept
+  BasicDuplicates(const DedupRules& rules, std::size_t window) noexcept
       : rules_(rules), window_(std::min(window, most_compared)) {}
 
   /// The one of which `part` is a twin, or null. `threshold`: how similar that has to be.
@@ -115,5 +117,6 @@ class Duplicates {
   std::size_t next_ = 0;
   std::size_t filled_ = 0;
 };
+using Duplicates = BasicDuplicates<WhenUsed>;
 
 }  // namespace batching::detail

@@ -13,6 +13,7 @@
 #include <batching/detail/dispatcher.hpp>
 #include <batching/detail/intake.hpp>
 #include <batching/detail/order.hpp>
+#include <batching/detail/owned.hpp>
 #include <batching/detail/running.hpp>
 #include <batching/detail/this_thread.hpp>
 #include <batching/detail/window.hpp>
@@ -204,7 +205,7 @@ class Engine final : public Core {
     const auto alive = self();
     if (intake_.send(mail)) (void)process(Role::visitor);
   }
-  std::shared_ptr<Order> tell(Order::What what, std::unique_ptr<Stats> stats = nullptr) {
+  std::shared_ptr<Order> tell(Order::What what, Owned<Stats> stats = nullptr) {
     auto order = std::make_shared<Order>(what);
     order->itself = order;
     order->stats = std::move(stats);
@@ -430,7 +431,7 @@ Intake::Until Engine<Clock>::until(Time now) const noexcept {
 template <class Clock>
 Stats Engine<Clock>::stats() {
   const auto answers = counters().read_answers();  // callers may cancel what the strand has not read yet
-  const auto order = tell(Order::What::read, std::make_unique<Stats>());
+  const auto order = tell(Order::What::read, make_owned<Stats>());
   order->wait(on_strand());
   Stats stats = order->is_done() ? std::move(*order->stats) : Stats();
   counters().write(stats, answers);

@@ -3,11 +3,12 @@
 #pragma once
 
 #include <batching/detail/label.hpp>
+#include <batching/detail/owned.hpp>
 
-#include <cmath>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <limits>
 #include <span>
 #include <utility>
 #include <vector>
@@ -30,7 +31,7 @@ struct DedupRules {
 /// are of one type.
 class Fingerprint : public Label {
  public:
-  using Ptr = std::unique_ptr<Fingerprint, Destroy>;
+  using Ptr = Owned<Fingerprint>;
   using Label::Label;
   /// From 0 to 1.
   [[nodiscard]] virtual double similarity(const Fingerprint& other) const noexcept = 0;
@@ -81,12 +82,19 @@ class FingerprintOf final : public Fingerprint {
 /// may not where the order of additions would change.
 inline constexpr std::size_t embedding_step = 16;
 
+/// Newton's method, from half the exponent on. (<cmath> would be most of what this header costs.)
+[[nodiscard]] inline double square_root(double square) noexcept {
+  double root = std::bit_cast<double>((std::bit_cast<std::uint64_t>(square) + std::bit_cast<std::uint64_t>(1.0)) / 2);
+  for (int step = 0; step < 5; ++step) root = (root + square / root) / 2;
+  return root;
+}
+
 /// The same direction with length 1; what has none is similar to nothing.
 [[nodiscard]] inline std::vector<float> normalized(std::vector<float> embedding) {
   double square = 0;
   for (const float x : embedding) square += static_cast<double>(x) * static_cast<double>(x);
-  const double length = std::sqrt(square);
-  const bool has_direction = std::isfinite(length) && length > 0;
+  const double length = square_root(square);
+  const bool has_direction = square > 0 && square <= std::numeric_limits<double>::max();
   for (float& x : embedding) x = has_direction ? static_cast<float>(x / length) : 0;
   embedding.resize((embedding.size() + embedding_step - 1) / embedding_step * embedding_step);
   return embedding;

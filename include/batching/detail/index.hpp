@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/when_used.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -17,11 +19,12 @@ struct Indexed {
 
 /// Several entries may be equal: it is the user's to say what is, so entries are removed by their address. Every
 /// function takes constant time on average, for any hash function.
-class Index {
+template <class>
+class BasicIndex {
  public:
-  Index() = default;
-  Index(const Index&) = delete;
-  Index& operator=(const Index&) = delete;
+  BasicIndex() = default;
+  BasicIndex(const BasicIndex&) = delete;
+  BasicIndex& operator=(const BasicIndex&) = delete;
 
   void add(Indexed& entry, std::size_t hash) {
     if (size_ == chains_.size()) grow();
@@ -89,5 +92,6 @@ class Index {
   std::vector<Indexed*> chains_;  // a power of two
   std::size_t size_ = 0;
 };
+using Index = BasicIndex<WhenUsed>;
 
 }  // namespace batching::detail

@@ -6,6 +6,7 @@
 #include <batching/detail/batch_state.hpp>
 #include <batching/detail/core.hpp>
 #include <batching/detail/this_thread.hpp>
+#include <batching/detail/when_used.hpp>
 #include <batching/future.hpp>
 
 #include <cstddef>
@@ -16,13 +17,15 @@
 namespace batching::detail {
 
 /// Nobody's batcher: nothing is counted, nobody waits for a partition.
-class Aside final : public Core {
+template <class>
+class BasicAside final : public Core {
  public:
-  explicit Aside(const Core& beside) : Core(beside.executor(), nullptr, &beside) {}
+  explicit BasicAside(const Core& beside) : Core(beside.executor(), nullptr, &beside) {}
   void withdraw(Withdrawal& letter) override { detail::destroy(&letter, RecyclingAllocator<void>()); }
   void keep(Running&) override {}
   void finish(Running&) override {}
 };
+using Aside = BasicAside<WhenUsed>;
 
 /// Runs one batch of these inputs and waits for its answers, wherever the function gives them.
 template <class In, class Out>

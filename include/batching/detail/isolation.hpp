@@ -16,7 +16,6 @@
 #include <deque>
 #include <exception>
 #include <memory>
-#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -39,7 +38,7 @@ class Isolation final : public Owner, public std::enable_shared_from_this<Isolat
     (void)whole.gather(false);
     handle_ = std::make_unique<Batch<In, Out>>(whole);
     std::vector<std::size_t> everybody(whole.info.size);
-    std::iota(everybody.begin(), everybody.end(), std::size_t{0});
+    for (std::size_t i = 0; i < everybody.size(); ++i) everybody[i] = i;
     to_run_.push_back(std::move(everybody));
   }
 

@@ -6,18 +6,20 @@
 #include <batching/detail/index.hpp>
 #include <batching/detail/running.hpp>
 #include <batching/detail/shared_call.hpp>
+#include <batching/detail/when_used.hpp>
 
 #include <utility>
 
 namespace batching::detail {
 
 /// On the strand. Holds a reference of each, until its batch is over.
-class Joinables {
+template <class>
+class BasicJoinables {
  public:
-  Joinables() = default;
-  Joinables(const Joinables&) = delete;
-  Joinables& operator=(const Joinables&) = delete;
-  ~Joinables() {
+  BasicJoinables() = default;
+  BasicJoinables(const BasicJoinables&) = delete;
+  BasicJoinables& operator=(const BasicJoinables&) = delete;
+  ~BasicJoinables() {
     by_fingerprint_.for_each([](Indexed& entry) { static_cast<SharedCall&>(entry).release(); });
   }
 
@@ -44,5 +46,6 @@ class Joinables {
  private:
   Index by_fingerprint_;
 };
+using Joinables = BasicJoinables<WhenUsed>;
 
 }  // namespace batching::detail

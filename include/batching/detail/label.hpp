@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/owned.hpp>
 #include <batching/detail/recycling.hpp>
 
 #include <concepts>
 #include <cstddef>
 #include <functional>
-#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -16,10 +16,8 @@ namespace batching::detail {
 /// A key without its type. All labels that meet are of one type.
 class Label {
  public:
-  struct Destroy {
-    void operator()(Label* label) const noexcept { label->destroy(); }
-  };
-  using Ptr = std::unique_ptr<Label, Destroy>;
+  using Ptr = Owned<Label>;
+  static void destroy_owned(Label* label) noexcept { label->destroy(); }
 
   explicit Label(std::size_t hash) noexcept : hash_(hash) {}
   Label(const Label&) = delete;

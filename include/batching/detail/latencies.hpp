@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/when_used.hpp>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -12,9 +14,10 @@ namespace batching::detail {
 
 /// Quantiles to within a twentieth, from 1 microsecond to 18 minutes (what is outside counts as its end); 16 buckets to
 /// the octave, as in the leading bits of a floating-point number. 4 KiB.
-class Latencies {
+template <class>
+class BasicLatencies {
  public:
-  void clear() noexcept { *this = Latencies(); }
+  void clear() noexcept { *this = BasicLatencies(); }
 
   void add(double nanoseconds, std::uint64_t items) noexcept {
     counts_[bucket_of(nanoseconds)] += items;
@@ -56,5 +59,6 @@ class Latencies {
   std::uint64_t total_ = 0;
   double sum_ = 0;
 };
+using Latencies = BasicLatencies<WhenUsed>;
 
 }  // namespace batching::detail

@@ -4,7 +4,9 @@
 
 #include <batching/detail/delivery.hpp>
 #include <batching/detail/intake.hpp>
+#include <batching/detail/owned.hpp>
 #include <batching/detail/parking.hpp>
+#include <batching/detail/when_used.hpp>
 #include <batching/stats.hpp>
 
 #include <cstdint>
@@ -13,11 +15,12 @@
 
 namespace batching::detail {
 
-class Order final : public Mail {
+template <class>
+class BasicOrder final : public Mail {
  public:
   enum class What : std::uint8_t { flush, close, stop, abandon, read };
 
-  explicit Order(What order) noexcept : Mail(Kind::order), what(order) {}
+  explicit BasicOrder(What order) noexcept : Mail(Kind::order), what(order) {}
   const What what;
 
   /// Until it has been carried out. On the strand already (in a destructor of the user's, most likely) it will be when
@@ -32,12 +35,13 @@ class Order final : public Mail {
     delivery.wake(done_);
   }
   /// Until then.
-  std::shared_ptr<Order> itself;
+  std::shared_ptr<BasicOrder> itself;
   /// For what only the strand can read, if it is asked to.
-  std::unique_ptr<Stats> stats;
+  Owned<Stats> stats;
 
  private:
   Word done_ = 0;
 };
+using Order = BasicOrder<WhenUsed>;
 
 }  // namespace batching::detail

@@ -26,35 +26,37 @@ template <class Out>
 using Many = std::conditional_t<std::is_void_v<Out>, void, std::vector<Stored<Out>>>;
 
 /// Contiguous, unlike `std::vector<bool>`; just what is needed here.
-class BoolArray {
+template <class T>
+class BasicBoolArray {
  public:
-  BoolArray() = default;
-  explicit BoolArray(std::size_t size) { resize(size); }
-  [[nodiscard]] bool* data() noexcept { return items_.get(); }
+  BasicBoolArray() = default;
+  explicit BasicBoolArray(std::size_t size) { resize(size); }
+  [[nodiscard]] T* data() noexcept { return items_.get(); }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   void clear() noexcept { size_ = 0; }
   void reserve(std::size_t capacity) {
     if (capacity <= capacity_) return;
-    auto items = std::make_unique<bool[]>(capacity);
+    auto items = std::make_unique<T[]>(capacity);
     for (std::size_t i = 0; i < size_; ++i) items[i] = items_[i];
     items_ = std::move(items);
     capacity_ = capacity;
   }
   void resize(std::size_t size) {
     reserve(size);
-    for (std::size_t i = size_; i < size; ++i) items_[i] = false;
+    for (std::size_t i = size_; i < size; ++i) items_[i] = T();
     size_ = size;
   }
-  void push_back(bool item) {
+  void push_back(T item) {
     if (size_ == capacity_) reserve(size_ == 0 ? 8 : 2 * size_);
     items_[size_++] = item;
   }
 
  private:
-  std::unique_ptr<bool[]> items_;
+  std::unique_ptr<T[]> items_;
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
 };
+using BoolArray = BasicBoolArray<bool>;
 
 template <class T>
 using Array = std::conditional_t<std::is_same_v<T, bool>, BoolArray, std::vector<T>>;
@@ -62,7 +64,10 @@ using Array = std::conditional_t<std::is_same_v<T, bool>, BoolArray, std::vector
 /// Likewise, for a batch that is used again.
 template <class T>
 using RecycledArray = std::conditional_t<std::is_same_v<T, bool>, BoolArray, std::vector<T, RecyclingAllocator<T>>>;
-inline void give_back(BoolArray& array) noexcept { array.clear(); }
+template <class L>
+void give_back(BasicBoolArray<L>& array) noexcept {
+  array.clear();
+}
 
 /// An element of a range: moved from what owns its elements and was given away, else as it is.
 template <class Range, class Iterator>

@@ -4,6 +4,7 @@
 
 #include <batching/detail/asio.hpp>
 #include <batching/detail/this_thread.hpp>
+#include <batching/detail/when_used.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -16,19 +17,21 @@ namespace batching::detail {
 /// One thread for each partition, and one more: while every partition is inside a blocking batch function, that one
 /// keeps timers, deadlines and deliveries prompt. It sleeps otherwise: the strand asks to be woken only when there is
 /// something to decide, and a batch is started by the thread that decided.
-class Pool : public std::enable_shared_from_this<Pool> {
+template <class L>
+class BasicPool : public std::enable_shared_from_this<BasicPool<L>> {
  public:
-  explicit Pool(std::size_t partitions) : context_(static_cast<int>(partitions + 1)), work_(context_.get_executor()) {}
-  Pool(const Pool&) = delete;
-  Pool& operator=(const Pool&) = delete;
-  ~Pool() { leave(false); }
+  explicit BasicPool(std::size_t partitions)
+      : context_(static_cast<int>(partitions + 1)), work_(context_.get_executor()) {}
+  BasicPool(const BasicPool&) = delete;
+  BasicPool& operator=(const BasicPool&) = delete;
+  ~BasicPool() { leave(false); }
 
   [[nodiscard]] net::io_context::executor_type get_executor() noexcept { return context_.get_executor(); }
 
   /// `owner`: whose pool its threads belong to.
   void start(std::size_t partitions, const void* owner) {
     for (std::size_t i = 0; i < partitions + 1; ++i) {
-      threads_.emplace_back([pool = shared_from_this(), owner] {
+      threads_.emplace_back([pool = this->shared_from_this(), owner] {
         const Inside inside(owner);
         for (;;) {
           try {
@@ -60,5 +63,6 @@ class Pool : public std::enable_shared_from_this<Pool> {
   net::executor_work_guard<net::io_context::executor_type> work_;
   std::vector<std::thread> threads_;
 };
+using Pool = BasicPool<WhenUsed>;
 
 }  // namespace batching::detail

@@ -6,6 +6,7 @@
 #include <batching/detail/batch_costs.hpp>
 #include <batching/detail/latencies.hpp>
 #include <batching/detail/time.hpp>
+#include <batching/detail/when_used.hpp>
 
 #include <algorithm>
 #include <array>
@@ -25,7 +26,8 @@ struct Setting {
 };
 
 /// A copy of the arrivals, so that all settings are tried on the same ones. 20 KiB.
-class Replay {
+template <class>
+class BasicReplay {
  public:
   /// What would have come out, in nanoseconds.
   struct Outcome {
@@ -33,7 +35,7 @@ class Replay {
     double quantile = 0;
   };
 
-  explicit Replay(std::size_t partitions) : free_(partitions) {}
+  explicit BasicReplay(std::size_t partitions) : free_(partitions) {}
 
   /// Remembers what came, and that `standing` items were waiting already.
   void record(const Arrivals& arrivals, std::uint64_t standing) noexcept {
@@ -104,5 +106,6 @@ class Replay {
   std::vector<double> free_;  // when each partition is, as a heap
   Latencies latencies_;
 };
+using Replay = BasicReplay<WhenUsed>;
 
 }  // namespace batching::detail

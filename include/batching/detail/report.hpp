@@ -5,6 +5,7 @@
 #include <batching/batch_info.hpp>
 #include <batching/detail/row.hpp>
 #include <batching/detail/time.hpp>
+#include <batching/detail/when_used.hpp>
 #include <batching/observer.hpp>
 
 #include <algorithm>
@@ -18,7 +19,8 @@
 namespace batching::detail {
 
 /// Filled by the strand when the batch leaves, and by whoever fails items of it; told off the strand.
-class Report {
+template <class>
+class BasicReport {
  public:
   void begin(Time now) {
     left_ = now;
@@ -109,5 +111,6 @@ class Report {
   std::atomic<std::size_t> failed_ = 0;
   std::exception_ptr error_;
 };
+using Report = BasicReport<WhenUsed>;
 
 }  // namespace batching::detail

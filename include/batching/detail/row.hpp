@@ -8,9 +8,11 @@
 #include <batching/detail/fingerprint.hpp>
 #include <batching/detail/index.hpp>
 #include <batching/detail/label.hpp>
+#include <batching/detail/owned.hpp>
 #include <batching/detail/recycling.hpp>
 #include <batching/detail/time.hpp>
 #include <batching/detail/waiting.hpp>
+#include <batching/detail/when_used.hpp>
 #include <batching/detail/window_rules.hpp>
 #include <batching/options.hpp>
 
@@ -19,7 +21,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -35,7 +36,8 @@ namespace batching::detail {
 /// The row is cut into batches as late as possible: when a partition takes one. Until then whoever cancels leaves no
 /// gap, and an expired window keeps growing up to `batch_size`. Every function takes time in the number of priorities
 /// in use, but `take`, which also takes as long as the batch that it returns.
-class Row final : public Deadline, public Indexed {
+template <class>
+class BasicRow final : public Deadline, public Indexed {
  public:
   static constexpr std::uint32_t most_passed_over = 64;
   static constexpr Time at_once = Time::min();
@@ -45,18 +47,18 @@ class Row final : public Deadline, public Indexed {
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
   static constexpr int most_skipped = 8;  // large calls that are looked behind
 
-  explicit Row(const WindowRules& rules, Label::Ptr of = nullptr)
+  explicit BasicRow(const WindowRules& rules, Label::Ptr of = nullptr)
       : label(std::move(of)),
-        duplicates(rules.dedup ? std::make_unique<Duplicates>(rules.dedup, rules.most_batch_size) : nullptr),
+        duplicates(rules.dedup ? make_owned<Duplicates>(rules.dedup, rules.most_batch_size) : nullptr),
         rules_(rules) {}
-  Row(const Row&) = delete;
-  Row& operator=(const Row&) = delete;
+  BasicRow(const BasicRow&) = delete;
+  BasicRow& operator=(const BasicRow&) = delete;
 
   /// For the window, which has one for each key.
   const Label::Ptr label;
-  std::uint64_t served = 0;                      // when a batch of it left, or when it began
-  bool ready = false;                            // among those that can leave
-  const std::unique_ptr<Duplicates> duplicates;  // if there are to be any
+  std::uint64_t served = 0;            // when a batch of it left, or when it began
+  bool ready = false;                  // among those that can leave
+  const Owned<Duplicates> duplicates;  // if there are to be any
 
   [[gnu::always_inline]] void submit(Waiting& call) {
     level_of(call.priority).push(call);
@@ -302,5 +304,6 @@ class Row final : public Deadline, public Indexed {
   bool odd_ = false;
   Level closed_;  // windows that were closed by hand, each up to its seal; they leave before all others
 };
+using Row = BasicRow<WhenUsed>;
 
 }  // namespace batching::detail

@@ -7,6 +7,7 @@
 #include <batching/detail/call.hpp>
 #include <batching/detail/deadlines.hpp>
 #include <batching/detail/delivery.hpp>
+#include <batching/detail/owned.hpp>
 #include <batching/detail/report.hpp>
 #include <batching/detail/time.hpp>
 #include <batching/detail/waiting.hpp>
@@ -15,7 +16,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -54,7 +54,7 @@ class Running : public Finished, public Kept, public Deadline {
   Time oldest{};                       // when the first of its items came
   Time started{};                      // when it left
   Time ended{};                        // when its last answer was given
-  std::unique_ptr<Report> report;      // if there is an observer
+  Owned<Report> report;                // if there is an observer
 
   void start(Core& core) noexcept { start(core, core); }
   void start(Core& core, Owner& owner) noexcept {
@@ -125,7 +125,8 @@ class Running : public Finished, public Kept, public Deadline {
 
  protected:
   /// Shows the answers to their callers, and counts what was withdrawn.
-  void commit(Delivery& delivery) {
+  template <class L>
+  void commit(BasicDelivery<L>& delivery) {
     delivery.commit(*core_);
     if (const std::int64_t withdrawn = delivery.take_withdrawn()) withdrawn_.fetch_add(withdrawn);
   }

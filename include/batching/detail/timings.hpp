@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/owned.hpp>
 #include <batching/detail/time.hpp>
+#include <batching/detail/when_used.hpp>
 #include <batching/histogram.hpp>
 #include <batching/stats.hpp>
 
@@ -10,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -18,11 +19,12 @@ namespace batching::detail {
 
 /// Writes a `Histogram`, in little memory: an idle batcher is to be small. It has only the buckets between the shortest
 /// and the longest duration so far, in half the width.
-class Recorder {
+template <class>
+class BasicRecorder {
  public:
   void record(Time duration, std::uint32_t times) {
     if (count_ > std::numeric_limits<std::uint32_t>::max() - times) {
-      older_ = std::make_unique<Histogram>(histogram());
+      older_ = make_owned<Histogram>(histogram());
       counts_.assign(counts_.size(), 0);
       count_ = 0;
     }
@@ -55,11 +57,13 @@ class Recorder {
   std::vector<std::uint32_t> counts_;  // of the buckets from `first_` on
   std::uint32_t first_ = 0;
   std::uint32_t count_ = 0;
-  std::unique_ptr<Histogram> older_;
+  Owned<Histogram> older_;
 };
+using Recorder = BasicRecorder<WhenUsed>;
 
 /// Belongs to the strand.
-class Timings {
+template <class>
+class BasicTimings {
  public:
   void waited(Time duration, std::uint32_t items) { recorders().queue_wait.record(duration, items); }
   /// A batch is over that began then; `running`: batches up to now.
@@ -88,13 +92,14 @@ class Timings {
   };
   /// Made when they are needed: a batcher that has never run is smaller without.
   Recorders& recorders() {
-    if (!recorders_) recorders_ = std::make_unique<Recorders>();
+    if (!recorders_) recorders_ = make_owned<Recorders>();
     return *recorders_;
   }
 
-  std::unique_ptr<Recorders> recorders_;
+  Owned<Recorders> recorders_;
   Time last_{};
   Time busy_{};
 };
+using Timings = BasicTimings<WhenUsed>;
 
 }  // namespace batching::detail

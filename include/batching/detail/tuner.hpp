@@ -6,17 +6,17 @@
 #include <batching/detail/arrivals.hpp>
 #include <batching/detail/batch_costs.hpp>
 #include <batching/detail/latencies.hpp>
+#include <batching/detail/owned.hpp>
 #include <batching/detail/replay.hpp>
 #include <batching/detail/time.hpp>
+#include <batching/detail/when_used.hpp>
 
 #include <algorithm>
 #include <bit>
 #include <chrono>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <memory>
 #include <vector>
 
 namespace batching::detail {
@@ -24,7 +24,8 @@ namespace batching::detail {
 /// The simple rule: additive steps, and a dead band around the target so that it comes to rest. (Clipper grows by
 /// addition and shrinks by multiplication, from which it never rests: Crankshaw and others, NSDI 2017.) Every decision
 /// is about batches that ran since the last one.
-class AdditiveRule {
+template <class>
+class BasicAdditiveRule {
  public:
   static constexpr std::size_t step = 4;
   static constexpr std::size_t batches = 64;  // seen before a decision
@@ -47,6 +48,7 @@ class AdditiveRule {
   Latencies latencies_;
   std::size_t seen_ = 0;
 };
+using AdditiveRule = BasicAdditiveRule<WhenUsed>;
 
 /// Follows the leader. In rounds, a few replays with each batch that is over, the latest arrivals are replayed under
 /// every setting of a grid: sizes by powers of two, timeouts from what a single item costs down to a sixteenth of it.
@@ -63,13 +65,14 @@ class AdditiveRule {
 /// What waited all the time since the last round is a standing queue, and waits also when the replay begins: else a
 /// setting that falls behind slowly would look well over the few arrivals that are kept. (The measure of CoDel: Nichols
 /// and Jacobson, 2012.)
-class ReplayRule {
+template <class>
+class BasicReplayRule {
  public:
   static constexpr std::size_t first_after = 32;                 // batches
   static constexpr Time pause = std::chrono::microseconds(250);  // between replays, where batches are faster than that
   static constexpr int most_replays = 2;                         // when a batch is over
 
-  ReplayRule(const Adaptive& adaptive, std::size_t partitions)
+  BasicReplayRule(const Adaptive& adaptive, std::size_t partitions)
       : adaptive_(adaptive),
         costs_(adaptive.max_batch_size),
         leading_(std::min<std::size_t>(partitions, 8)),
@@ -211,13 +214,16 @@ class ReplayRule {
   double needed_ = clearly;
   bool shrunk_ = false;
 };
+using ReplayRule = BasicReplayRule<WhenUsed>;
 
 /// It has no clock and no thread: times come in as values, a setting comes out. Not thread-safe. Nothing is allocated
 /// after the construction.
-class Tuner {
+template <class>
+class BasicTuner {
  public:
-  Tuner(const Adaptive& adaptive, std::size_t partitions, Setting initial) : adaptive_(adaptive), setting_(initial) {
-    if (adaptive.policy == Adaptive::Policy::replay) replay_ = std::make_unique<ReplayRule>(adaptive, partitions);
+  BasicTuner(const Adaptive& adaptive, std::size_t partitions, Setting initial)
+      : adaptive_(adaptive), setting_(initial) {
+    if (adaptive.policy == Adaptive::Policy::replay) replay_ = make_owned<ReplayRule>(adaptive, partitions);
     setting_.batch_size = std::clamp(initial.batch_size, adaptive.min_batch_size, adaptive.max_batch_size);
     setting_.batch_timeout = std::clamp(initial.batch_timeout, adaptive.min_batch_timeout, adaptive.max_batch_timeout);
   }
@@ -245,8 +251,9 @@ class Tuner {
  private:
   Adaptive adaptive_;
   AdditiveRule additive_;
-  std::unique_ptr<ReplayRule> replay_;  // 45 KiB
+  Owned<ReplayRule> replay_;  // 45 KiB
   Setting setting_;
 };
+using Tuner = BasicTuner<WhenUsed>;
 
 }  // namespace batching::detail

@@ -8,6 +8,7 @@
 #include <batching/detail/label.hpp>
 #include <batching/detail/recycling.hpp>
 #include <batching/detail/time.hpp>
+#include <batching/detail/when_used.hpp>
 #include <batching/options.hpp>
 
 #include <cstddef>
@@ -19,7 +20,9 @@
 
 namespace batching::detail {
 
-class Row;
+template <class>
+class BasicRow;
+using Row = BasicRow<WhenUsed>;
 
 /// What the window knows of a submission: how many items, since when, and its place in the row. One per call, not per
 /// item; the call's owner keeps it alive and in place while it waits. (The members stand in an order without gaps.)

@@ -9,6 +9,7 @@
 #include <batching/detail/row.hpp>
 #include <batching/detail/time.hpp>
 #include <batching/detail/waiting.hpp>
+#include <batching/detail/when_used.hpp>
 #include <batching/options.hpp>
 
 #include <atomic>
@@ -26,9 +27,10 @@ namespace batching::detail {
 /// the partitions fairly, and among those that have just begun the oldest is the first.
 ///
 /// With weights or keys, what is submitted and what leaves are the `Part`s of calls.
-class Window {
+template <class>
+class BasicWindow {
  public:
-  explicit Window(const Options& options)
+  explicit BasicWindow(const Options& options)
       : rules_(options),
         keyed_(options.key.given),
         adapts_(options.adaptive.has_value()),
@@ -40,9 +42,9 @@ class Window {
     for (std::size_t partition = partitions_; partition > 0; --partition) free_.push_back(partition - 1);
   }
 
-  Window(const Window&) = delete;
-  Window& operator=(const Window&) = delete;
-  ~Window() {
+  BasicWindow(const BasicWindow&) = delete;
+  BasicWindow& operator=(const BasicWindow&) = delete;
+  ~BasicWindow() {
     rows_.for_each([](Indexed& row) { destroy(&static_cast<Row&>(row), RecyclingAllocator<void>()); });
   }
 
@@ -292,5 +294,6 @@ class Window {
   Part* oldest_ = nullptr;
   Part* newest_ = nullptr;
 };
+using Window = BasicWindow<WhenUsed>;
 
 }  // namespace batching::detail

@@ -1,0 +1,12 @@
+// WhenUsed: why so much here is a template that need not be one.
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+namespace batching::detail {
+
+/// `template <class> class BasicRow { ... }; using Row = BasicRow<WhenUsed>;`: so its functions, with all that they
+/// take from the standard library, are compiled where a batcher is made. As a plain class they would be in every
+/// translation unit that only includes the header, and that would take it half as long again.
+struct WhenUsed;
+
+}  // namespace batching::detail
