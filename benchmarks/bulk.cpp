@@ -53,7 +53,7 @@ Sample two_wake_ups(std::size_t items) {
     arrive(there);
     back.wait_for(call * Gate::stride);
   }
-  const Sample sample = meter.per_item(calls * per_call);
+  Sample sample = meter.per_item(calls * per_call);
   peer.join();
   return sample;
 }
