@@ -1,5 +1,5 @@
-// MappedNext: a handler that waits for the next event of a mapped stream, and for as many of the stream inside as it
-// takes. SPDX-License-Identifier: BSL-1.0
+// MappedNext: a handler that waits for the next event of a mapped stream.
+// SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <batching/detail/asio.hpp>
@@ -12,6 +12,7 @@
 
 namespace batching::detail {
 
+/// It waits for as many events of the stream inside as that takes.
 template <class State, class Handler>
 class MappedNext {
  public:

@@ -59,7 +59,7 @@ class MappedStreamState : public std::enable_shared_from_this<MappedStreamState<
     MappedNext<MappedStreamState, Handler> next(this->shared_from_this(), std::move(handler));
     if (is_asked_.exchange(true)) {
       next.refuse(std::make_exception_ptr(std::logic_error("batching::MappedStream: async_next while another waits")));
-    } else if (ready_.empty() && !error_ && !is_over_) {
+    } else if (!can_take()) {
       return wait(std::move(next));
     }
     const auto executor = net::get_associated_executor(next, executor_);
@@ -76,15 +76,18 @@ class MappedStreamState : public std::enable_shared_from_this<MappedStreamState<
 
   // --- For whoever asks. ---
 
-  /// Whether there is something to tell: an event, an error, or that nothing comes any more.
+  /// Is there something to tell: an event, an error, or that nothing comes any more?
+  [[nodiscard]] bool can_take() const noexcept { return !ready_.empty() || error_ || is_over_; }
+  /// False: there is not.
   [[nodiscard]] bool take(std::exception_ptr& error, std::optional<Event>& event) {
-    if (!ready_.empty()) {
+    if (!can_take()) return false;
+    if (ready_.empty()) {
+      error = std::exchange(error_, nullptr);
+    } else {
       event.emplace(std::move(ready_.front()));
       ready_.pop_front();
-      return true;
     }
-    error = std::exchange(error_, nullptr);
-    return error || is_over_;
+    return true;
   }
   void absorb(std::optional<InnerEvent> event) {
     if (event && event->is_hook()) return hear(*event);
@@ -102,7 +105,7 @@ class MappedStreamState : public std::enable_shared_from_this<MappedStreamState<
     if (!event) is_over_ = true;
     if (replies.size() != 0) ready_.emplace_back(offset, std::move(replies));
   }
-  /// Waits for an event of the stream inside; false if that has been dropped.
+  /// Waits for an event of the stream inside; cancelled if that has been dropped.
   template <class Next>
   void wait(Next next) {
     {

@@ -16,11 +16,12 @@
 
 namespace batching::detail {
 
-/// A range of what `map_inputs` takes, and not such a thing itself.
+/// What `map_inputs` takes.
+template <class Request, class MapInputs>
+concept RequestFor = std::invocable<const MapInputs&, Request&>;
+/// A range of that.
 template <class Requests, class MapInputs>
-concept RequestsFor = std::ranges::input_range<Requests> && std::invocable < const MapInputs&,
-        std::ranges::range_value_t<Requests>
-& > ;
+concept RequestsFor = std::ranges::input_range<Requests> && RequestFor<std::ranges::range_value_t<Requests>, MapInputs>;
 
 /// One request, kept until its reply.
 template <class Request>

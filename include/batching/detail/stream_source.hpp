@@ -133,6 +133,7 @@ class StreamSource final : public StreamState<Out> {
 
   void pull_elsewhere() {
     try {
+      if (engine_.homeless()) throw Error(errc::closed);
       net::post(engine_.executor(),
                 [self = std::static_pointer_cast<StreamSource>(this->shared_from_this())] { self->pull(); });
     } catch (...) {
