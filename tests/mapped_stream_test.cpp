@@ -28,12 +28,12 @@
 
 #include "asio_support.hpp"
 #include "catch.hpp"
+#include "stream_support.hpp"
 #include "support.hpp"
 
 using namespace support;
 using batching::Hook;
 using batching::Mapped;
-using Lines = std::vector<std::string>;
 
 namespace {
 
@@ -64,51 +64,10 @@ std::string text_of(Event& event) {
   return line;
 }
 
-/// Everything that can be had without waiting, by async_next; an error is its text.
 template <class Stream>
-class Reader {
- public:
-  Reader(asio::io_context& io, Stream& stream) : io_(io), stream_(stream) {}
-
-  Lines read() {
-    Lines lines;
-    for (;;) {
-      if (!waits_ && !over_) {
-        waits_ = true;
-        stream_.async_next([this](const std::exception_ptr& error, auto event) {
-          waits_ = false;
-          if (error) {
-            last_.push_back(asio_support::name(error));
-          } else if (event) {
-            last_.push_back(text_of(*event));
-          } else {
-            over_ = true;
-            last_.emplace_back("end");
-          }
-        });
-      }
-      io_.restart();
-      io_.poll();
-      if (last_.empty()) return lines;
-      lines.insert(lines.end(), last_.begin(), last_.end());
-      last_.clear();
-    }
-  }
-
- private:
-  asio::io_context& io_;
-  Stream& stream_;
-  Lines last_;
-  bool waits_ = false;
-  bool over_ = false;
+struct Reader : EventReader<Stream> {
+  Reader(asio::io_context& io, Stream& stream) : EventReader<Stream>(io, stream, text_of<typename Stream::Event>) {}
 };
-
-/// Outputs, however many events they have come in.
-std::string joined(const Lines& lines) {
-  std::string all;
-  for (const std::string& line : lines) all += (all.empty() ? "" : " ") + line.substr(line.find(':') + 2);
-  return all;
-}
 
 /// A workbench whose batches are answered when told, and the sums over it.
 struct Sums : Workbench {

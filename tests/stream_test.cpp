@@ -22,6 +22,7 @@
 
 #include "asio_support.hpp"
 #include "catch.hpp"
+#include "stream_support.hpp"
 #include "support.hpp"
 
 using namespace support;
@@ -29,7 +30,6 @@ using batching::Hook;
 using batching::Stream;
 using batching::StreamEvent;
 using Numbers = Batcher<int, int, ManualClock>;
-using Lines = std::vector<std::string>;
 
 namespace {
 
@@ -46,49 +46,8 @@ std::string text_of(StreamEvent<int>& event) {
   return line;
 }
 
-/// Outputs, however many events they have come in.
-std::string joined(const Lines& lines) {
-  std::string all;
-  for (const std::string& line : lines) all += (all.empty() ? "" : " ") + line.substr(line.find(':') + 2);
-  return all;
-}
-
-/// Everything that can be had without waiting, by async_next; an error is its text.
-class Reader {
- public:
-  Reader(asio::io_context& io, Stream<int>& stream) : io_(io), stream_(stream) {}
-
-  Lines read() {
-    Lines lines;
-    for (;;) {
-      if (!waits_ && !over_) {
-        waits_ = true;
-        stream_.async_next([this](const std::exception_ptr& error, std::optional<StreamEvent<int>> event) {
-          waits_ = false;
-          if (error) {
-            last_.push_back(asio_support::name(error));
-          } else if (event) {
-            last_.push_back(text_of(*event));
-          } else {
-            over_ = true;
-            last_.emplace_back("end");
-          }
-        });
-      }
-      io_.restart();
-      io_.poll();
-      if (last_.empty()) return lines;
-      lines.insert(lines.end(), last_.begin(), last_.end());
-      last_.clear();
-    }
-  }
-
- private:
-  asio::io_context& io_;
-  Stream<int>& stream_;
-  Lines last_;
-  bool waits_ = false;
-  bool over_ = false;
+struct Reader : EventReader<Stream<int>> {
+  Reader(asio::io_context& io, Stream<int>& stream) : EventReader(io, stream, text_of) {}
 };
 
 TEST_CASE("outputs come in the order of the items, whatever batch comes first") {

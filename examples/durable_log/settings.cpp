@@ -3,11 +3,8 @@
 #include "settings.hpp"
 
 #include <cmath>
-#include <stdexcept>
 
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
+#include "../support/command_line.hpp"
 
 std::optional<Settings> parse_command_line(int count, char** arguments) {
   Settings settings;
@@ -43,14 +40,7 @@ std::optional<Settings> parse_command_line(int count, char** arguments) {
   app.add_option("--timeout", timeout_ms, "How long a batch waits for more records, in ms; 0: never on purpose")
       ->check(CLI::Range(0.0, 60'000.0))
       ->capture_default_str();
-  try {
-    app.parse(count, arguments);
-  } catch (const CLI::CallForHelp& help) {
-    app.exit(help);
-    return {};
-  } catch (const CLI::ParseError& error) {
-    throw std::runtime_error(std::string(error.what()) + " (--help tells more)");
-  }
+  if (!parse(app, count, arguments)) return {};
   settings.batch_timeout = std::chrono::nanoseconds(std::llround(timeout_ms * 1e6));
   return settings;
 }

@@ -2,11 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "settings.hpp"
 
-#include <stdexcept>
-
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
+#include "../support/command_line.hpp"
 
 std::optional<Settings> parse_command_line(int count, char** arguments) {
   Settings settings;
@@ -40,14 +36,7 @@ std::optional<Settings> parse_command_line(int count, char** arguments) {
       ->check(CLI::Range(0, 60'000))
       ->capture_default_str();
   app.footer("Without --query, on a terminal, it asks for queries until Ctrl-D.");
-  try {
-    app.parse(count, arguments);
-  } catch (const CLI::CallForHelp& help) {
-    app.exit(help);
-    return {};
-  } catch (const CLI::ParseError& error) {
-    throw std::runtime_error(std::string(error.what()) + " (--help tells more)");
-  }
+  if (!parse(app, count, arguments)) return {};
   settings.model_delay = std::chrono::milliseconds(model_delay);
   return settings;
 }
