@@ -11,6 +11,7 @@
 #include <deque>
 #include <functional>
 #include <future>
+#include <limits>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -368,52 +369,6 @@ TEST_CASE("A handler runs on its associated executor, and only there") {
   CHECK(on_other == 3);
 }
 
-/// An executor that takes nothing.
-struct Full {
-  asio::io_context* context;
-
-  template <class F>
-  void execute(F&&) const {
-    throw std::runtime_error("full");
-  }
-  [[nodiscard]] asio::execution_context& query(asio::execution::context_t) const noexcept { return *context; }
-  static constexpr asio::execution::blocking_t query(asio::execution::blocking_t) noexcept {
-    return asio::execution::blocking.never;
-  }
-  [[nodiscard]] Full require(asio::execution::blocking_t::never_t) const noexcept { return *this; }
-  bool operator==(const Full&) const noexcept = default;
-  bool operator!=(const Full&) const noexcept = default;
-};
-
-TEST_CASE("A handler whose executor takes nothing is destroyed uncalled, and nobody else notices") {
-  asio::io_context io;
-  asio::io_context other;
-  Batcher<int, int, ManualClock> batcher(io, squaring, {.batch_size = 3, .batch_timeout = 1h});
-  auto owned = std::make_shared<int>(0);
-  const std::weak_ptr<int> alive = owned;
-  std::vector<int> heard;
-  const auto listen = [&](const std::exception_ptr&, int output) { heard.push_back(output); };
-  batching::CallOptions options;
-  const bool times_out = GENERATE(false, true);
-  if (times_out) options.timeout = 1ms;
-  batcher.async_dispatch(1, options, asio::bind_executor(Full{&other}, [owned = std::move(owned)](auto&&...) {}));
-  batcher.async_dispatch(2, options, asio::bind_executor(other, listen));
-  auto future = batcher.dispatch(3, options);
-  ManualClock::advance(times_out ? 1ms : 0ms);
-  CHECK_NOTHROW(run(io));
-  CHECK_NOTHROW(run(other));
-  CHECK(alive.expired());
-  std::sort(heard.begin(), heard.end());
-  CHECK(heard == (times_out ? std::vector{0} : std::vector{4}));
-  CHECK(ready(future));
-  auto next = batcher.dispatch_many({5, 6, 7});
-  run(io);
-  CHECK(get(next) == std::vector{25, 36, 49});
-  run(other);
-  CHECK(heard.size() == 1);
-  check_audit(batcher.stats());
-}
-
 /// An executor that takes nothing for a while.
 struct Moody {
   asio::io_context* context;
@@ -435,6 +390,37 @@ struct Moody {
   bool operator==(const Moody&) const noexcept = default;
   bool operator!=(const Moody&) const noexcept = default;
 };
+
+TEST_CASE("A handler whose executor takes nothing is destroyed uncalled, and nobody else notices") {
+  asio::io_context io;
+  asio::io_context other;
+  int refusals = std::numeric_limits<int>::max();
+  Batcher<int, int, ManualClock> batcher(io, squaring, {.batch_size = 3, .batch_timeout = 1h});
+  auto owned = std::make_shared<int>(0);
+  const std::weak_ptr<int> alive = owned;
+  std::vector<int> heard;
+  const auto listen = [&](const std::exception_ptr&, int output) { heard.push_back(output); };
+  batching::CallOptions options;
+  const bool times_out = GENERATE(false, true);
+  if (times_out) options.timeout = 1ms;
+  batcher.async_dispatch(1, options,
+                         asio::bind_executor(Moody{&other, &refusals}, [owned = std::move(owned)](auto&&...) {}));
+  batcher.async_dispatch(2, options, asio::bind_executor(other, listen));
+  auto future = batcher.dispatch(3, options);
+  ManualClock::advance(times_out ? 1ms : 0ms);
+  CHECK_NOTHROW(run(io));
+  CHECK_NOTHROW(run(other));
+  CHECK(alive.expired());
+  std::sort(heard.begin(), heard.end());
+  CHECK(heard == (times_out ? std::vector{0} : std::vector{4}));
+  CHECK(ready(future));
+  auto next = batcher.dispatch_many({5, 6, 7});
+  run(io);
+  CHECK(get(next) == std::vector{25, 36, 49});
+  run(other);
+  CHECK(heard.size() == 1);
+  check_audit(batcher.stats());
+}
 
 TEST_CASE("When the batcher's own executor takes nothing, those who wait hear why, and the next are served") {
   asio::io_context io;
