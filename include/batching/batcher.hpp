@@ -73,9 +73,8 @@ class Batcher {
   ~Batcher() = default;
 
   /// Submits one item. Never blocks.
-  Future<Out> dispatch(In input, const CallOptions& options = {}) {
-    return core_.submit_one(std::move(input), options);
-  }
+  Future<Out> dispatch(In input) { return core_.submit_one(std::move(input), detail::NoCallOptions()); }
+  Future<Out> dispatch(In input, const CallOptions& options) { return core_.submit_one(std::move(input), options); }
 
   /// Submits many items at once; they fill what is left of the open window and go on in the next ones. The future has
   /// their outputs in the order of the items, or the first error of any. Elements of an rvalue container are moved.
@@ -103,7 +102,7 @@ class Batcher {
   }
   template <detail::TokenFor<Out> Token>
   auto async_dispatch(In input, Token&& token) {
-    return core_.async_one(std::move(input), CallOptions(), std::forward<Token>(token));
+    return core_.async_one(std::move(input), detail::NoCallOptions(), std::forward<Token>(token));
   }
 
   /// Submits many items; any completion token. Completes once, with `void(std::exception_ptr, std::vector<Out>)`, for
@@ -114,7 +113,7 @@ class Batcher {
   }
   template <std::ranges::input_range Range, detail::TokenFor<detail::Many<Out>> Token>
   auto async_dispatch_many(Range&& inputs, Token&& token) {
-    return core_.async_many(detail::to_array<In>(std::forward<Range>(inputs)), CallOptions(),
+    return core_.async_many(detail::to_array<In>(std::forward<Range>(inputs)), detail::NoCallOptions(),
                             std::forward<Token>(token));
   }
 

@@ -51,7 +51,9 @@ class Future {
     }
   }
 
-  void wait() const { (void)wait_until_steady(detail::no_limit); }
+  void wait() const {
+    if (answer_ == nullptr || !answer_->ready()) (void)wait_until_steady(detail::no_limit);
+  }
 
   template <class Rep, class Period>
   std::future_status wait_for(const std::chrono::duration<Rep, Period>& duration) const {

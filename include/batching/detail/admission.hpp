@@ -23,7 +23,8 @@ class Admission {
   Admission(const Options& options, const Counters::Count& left) noexcept
       : most_(options.max_queued), overflow_(options.overflow), left_(left) {}
 
-  [[nodiscard]] bool bounded() const noexcept { return most_ != std::numeric_limits<std::size_t>::max(); }
+  [[nodiscard]] bool bounded() const noexcept { return is_bound(most_); }
+  [[nodiscard]] static bool bounded(const Options& options) noexcept { return is_bound(options.max_queued); }
   [[nodiscard]] std::size_t most() const noexcept { return most_; }
   [[nodiscard]] Overflow overflow() const noexcept { return overflow_; }
   [[nodiscard]] bool never_fits(std::uint64_t items) const noexcept { return items > most_; }
@@ -53,6 +54,7 @@ class Admission {
   }
 
  private:
+  static bool is_bound(std::size_t most) noexcept { return most != std::numeric_limits<std::size_t>::max(); }
   bool take_places(std::uint64_t items) noexcept {
     std::uint64_t entered = entered_.load();
     do {

@@ -45,8 +45,7 @@ class FutureAnswer : public Call {
   /// The future lets go.
   void release_future() noexcept {
     // Answered and ended: nobody else knows of this call any more.
-    if (word_.load(std::memory_order_acquire) == (claimed | visible | reference) ||
-        word_.load(std::memory_order_acquire) == (claimed | visible | parked | reference)) {
+    if ((word_.load(std::memory_order_acquire) & ~parked) == (claimed | visible | reference)) {
       destroy();
     } else {
       release();
@@ -58,7 +57,8 @@ class FutureAnswer : public Call {
     const Word& word = word_;
     const std::uint32_t old = word_.fetch_add(visible - reference);
     // The word may be gone by now; its address is all that waking takes.
-    if ((old & parked) != 0) delivery.wake(word);
+    if ((old & parked) != 0) [[unlikely]]
+      delivery.wake(word);
     if (old / reference == 1) destroy();
   }
 
@@ -99,16 +99,10 @@ class HandlerAnswer : public Call, public HandlerCompletion<Handler> {
     AnswerSlot<Stored<T>> outcome;
     outcome.take(outcome_);
     this->release();
-    std::exception_ptr error;
-    if (outcome.failed()) error = std::move(outcome.error());
-    if constexpr (requires { typename Handler::TakesAddress; }) {
-      std::move(holder.handler())(error, error ? nullptr : &outcome.value());
-    } else if constexpr (std::is_void_v<T>) {
-      std::move(holder.handler())(std::move(error));
-    } else if (error) {
-      std::move(holder.handler())(std::move(error), T());
+    if (outcome.failed()) [[unlikely]] {
+      invoke(std::move(holder.handler()), std::move(outcome.error()), nullptr);
     } else {
-      std::move(holder.handler())(std::move(error), std::move(outcome.value()));
+      invoke(std::move(holder.handler()), std::exception_ptr(), &outcome.value());
     }
   }
   void discard() noexcept final {
@@ -130,6 +124,19 @@ class HandlerAnswer : public Call, public HandlerCompletion<Handler> {
   }
 
  private:
+  /// `value`: null beside an error.
+  static void invoke(Handler&& handler, std::exception_ptr error, [[maybe_unused]] Stored<T>* value) {
+    if constexpr (requires { typename Handler::TakesAddress; }) {
+      std::move(handler)(error, value);
+    } else if constexpr (std::is_void_v<T>) {
+      std::move(handler)(std::move(error));
+    } else if (value == nullptr) {
+      std::move(handler)(std::move(error), T());
+    } else {
+      std::move(handler)(std::move(error), std::move(*value));
+    }
+  }
+
   /// Lives in the slot. Emitting is the handler's executor's business, and may come at any time, also too late.
   class Cancel {
    public:

@@ -75,8 +75,8 @@ class BatchState final : public Running {
   void gather_into(Container& container) {
     container.reserve(info.size);
     for (const Slice& slice : slices) {
-      In* inputs = static_cast<In*>(call(slice).inputs()) + slice.first;
-      for (std::uint32_t i = 0; i < slice.count; ++i) container.push_back(std::move(inputs[i]));
+      In* input = static_cast<In*>(call(slice).inputs()) + slice.first;
+      for (In* const end = input + slice.count; input != end; ++input) container.push_back(std::move(*input));
     }
   }
   [[nodiscard]] std::span<In> inputs() const noexcept { return inputs_; }

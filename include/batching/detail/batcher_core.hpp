@@ -110,23 +110,28 @@ struct NoSlot {
   void operator()() const noexcept {}
 };
 
-/// Sends a call on its way. `may_block`: this thread may wait for room. `connect`: from here on it may be cancelled.
-template <class In, class Clock, class Connect = NoSlot>
-void launch(Call& call, Engine<Clock>& engine, const BasicOptions<In>& options, const CallOptions& call_options,
-            bool may_block, Connect connect = {}) {
-  using Verdict = typename Engine<Clock>::Verdict;
-  if (call.size == 0) return answer_at_the_door(call, engine);
-  const std::uint32_t size = call.size;
-  call.priority = call_options.priority;
-  try {
-    if (call_options.on_hook) call.wish().listener = std::make_shared<Listener>(call_options.on_hook);
-    if (engine.in_parts()) sort(call, options);
-  } catch (...) {
-    return answer_at_the_door(call, engine, std::current_exception());
+/// Instead of `CallOptions` that say nothing: known where the call is compiled, so that nobody looks at them.
+struct NoCallOptions {
+  static constexpr int priority = 0;
+  static constexpr std::optional<std::chrono::nanoseconds> timeout{};
+  static constexpr std::nullptr_t on_hook{};
+};
+
+/// What a call wishes, and its parts, if it waits in parts.
+template <class In, class Clock, class With>
+[[gnu::noinline]] void prepare(Call& call, Engine<Clock>& engine, const BasicOptions<In>& options, const With& with) {
+  if constexpr (std::same_as<With, CallOptions>) {
+    if (with.on_hook) call.wish().listener = std::make_shared<Listener>(with.on_hook);
   }
-  connect();
-  const auto verdict = engine.submit(call, call_options.timeout, may_block);
-  if (verdict != Verdict::accepted && engine.in_parts()) Part::destroy(call);
+  if (engine.in_parts()) sort(call, options);
+}
+
+/// The engine has not taken it.
+template <class Clock>
+[[gnu::noinline]] void refuse(Call& call, Engine<Clock>& engine, typename Engine<Clock>::Verdict verdict) {
+  using Verdict = typename Engine<Clock>::Verdict;
+  const std::uint32_t size = call.size;
+  if (engine.in_parts()) Part::destroy(call);
   switch (verdict) {
     case Verdict::accepted:
       return;
@@ -147,16 +152,36 @@ void launch(Call& call, Engine<Clock>& engine, const BasicOptions<In>& options, 
   }
 }
 
+/// Sends a call on its way. `may_block`: this thread may wait for room. `connect`: from here on it may be cancelled.
+template <class In, class Clock, class With, class Connect = NoSlot>
+[[gnu::always_inline]] inline void launch(Call& call, Engine<Clock>& engine, const BasicOptions<In>& options,
+                                          const With& with, bool may_block, Connect connect = {}) {
+  using Verdict = typename Engine<Clock>::Verdict;
+  if (call.size == 0) return answer_at_the_door(call, engine);
+  call.priority = with.priority;
+  if (with.on_hook != nullptr || engine.in_parts()) [[unlikely]] {
+    try {
+      prepare(call, engine, options, with);
+    } catch (...) {
+      return answer_at_the_door(call, engine, std::current_exception());
+    }
+  }
+  connect();
+  const auto verdict = engine.submit(call, with.timeout, may_block);
+  if (verdict != Verdict::accepted) [[unlikely]]
+    refuse(call, engine, verdict);
+}
+
 /// Builds a call around a completion handler and launches it.
-template <class CallOf, class Input, class In, class Clock, class Handler>
-void launch_async(Handler handler, Input input, std::size_t size, Engine<Clock>& engine,
-                  const BasicOptions<In>& options, const CallOptions& call_options) {
+template <class CallOf, class Input, class In, class Clock, class Handler, class With>
+void launch_async(Handler&& handler, Input&& input, std::size_t size, Engine<Clock>& engine,
+                  const BasicOptions<In>& options, const With& with) {
   const bool has_slot = CallOf::has_slot(handler);
   // One item and no way to cancel or to time out: nobody but the batch that runs it will ever look at the call.
-  const bool shared = CallOf::many || has_slot || call_options.timeout || engine.looks_after();
+  const bool shared = CallOf::many || has_slot || with.timeout || engine.looks_after();
   const auto allocator = net::get_associated_allocator(handler, RecyclingAllocator<void>());
   auto* call = create<CallOf>(allocator, std::move(input), engine, size, shared, std::move(handler));
-  launch(*call, engine, options, call_options, false, [&] {
+  launch(*call, engine, options, with, false, [&] {
     if (has_slot) call->connect_slot(engine);
   });
 }
@@ -206,11 +231,12 @@ struct BatcherCore {
     pool->leave(wait);
   }
 
-  Future<Out> submit_one(In&& input, const CallOptions& call_options) {
+  template <class With>
+  Future<Out> submit_one(In&& input, const With& with) {
     using CallOf = OneCall<In, Out, FutureAnswer<Out>>;
     auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(input), std::size_t{1});
     Future<Out> future(*call, *engine);
-    launch(*call, *engine, options(), call_options, true);
+    launch(*call, *engine, options(), with, true);
     return future;
   }
   Future<Outs> submit_many(Array<In>&& inputs, const CallOptions& call_options) {
@@ -231,26 +257,26 @@ struct BatcherCore {
     return Stream<Out>(std::move(source));
   }
 
-  template <class Token>
-  auto async_one(In&& input, const CallOptions& call_options, Token&& token) {
+  template <class With, class Token>
+  auto async_one(In&& input, const With& call_options, Token&& token) {
     static_assert(std::is_void_v<Out> || std::default_initializable<Stored<Out>>,
                   "batching: async_dispatch completes with void(std::exception_ptr, Out) and needs a default "
                   "constructible Out for the error case; use dispatch instead");
     return net::async_initiate<Token, Signature<Out>>(
         []<class Handler>(Handler&& handler, Engine<Clock>* to, const BasicOptions<In>* options, In item,
-                          const CallOptions& with) {
+                          const With& with) {
           using CallOf = OneCall<In, Out, HandlerAnswer<Out, std::decay_t<Handler>>>;
           launch_async<CallOf>(std::decay_t<Handler>(std::forward<Handler>(handler)), std::move(item), 1, *to, *options,
                                with);
         },
         token, engine.get(), &options(), std::move(input), call_options);
   }
-  template <class Token>
-  auto async_many(Array<In>&& inputs, const CallOptions& call_options, Token&& token) {
+  template <class With, class Token>
+  auto async_many(Array<In>&& inputs, const With& call_options, Token&& token) {
     (void)checked_size(inputs);
     return net::async_initiate<Token, Signature<Outs>>(
         []<class Handler>(Handler&& handler, Engine<Clock>* to, const BasicOptions<In>* options, Array<In> items,
-                          const CallOptions& with) {
+                          const With& with) {
           using CallOf = ManyCall<In, Out, HandlerAnswer<Outs, std::decay_t<Handler>>>;
           const std::size_t size = items.size();
           launch_async<CallOf>(std::decay_t<Handler>(std::forward<Handler>(handler)), std::move(items), size, *to,

@@ -52,7 +52,9 @@ class BasicBoarding {
         observed_(options.observer != nullptr) {}
 
   /// May the strand look at a call whose batch runs, although it is of one item and has no deadline?
-  [[nodiscard]] bool looks_after() const noexcept { return limits_batches_ || joins_running_; }
+  [[nodiscard]] static bool looks_after(const Options& options) noexcept {
+    return options.batch_deadline || options.dedup.join_running;
+  }
   [[nodiscard]] bool joins_running() const noexcept { return joins_running_; }
   /// Somebody listens to hooks.
   void listened() noexcept { listened_ = true; }
@@ -102,15 +104,18 @@ void BasicBoarding<L>::note(Running& running, bool watch_some) {
   Time arrived = running.oldest = running.slices.front().call->arrived;
   std::uint32_t items = 0;
   std::size_t item = 0;
+  const bool plain = !listened_ && !observed_ && !watch_some;
   for (const Slice& slice : running.slices) {
     if (slice.call->arrived != arrived) {
       timings_.waited(now - arrived, std::exchange(items, 0));
       arrived = slice.call->arrived;
       running.oldest = std::min(running.oldest, arrived);
     }
+    items += slice.count;
+    if (plain) [[likely]]
+      continue;
     if (listened_) seat(running, static_cast<const Call&>(*slice.call), item, slice.first, slice.count);
     item += slice.count;
-    items += slice.count;
     if (observed_) running.report->add(slice.call, slice.call->arrived, slice.count);
     if (watch_some) watch(running, static_cast<Call&>(*slice.call));
   }

@@ -116,6 +116,7 @@ class Call : public Waiting {
  protected:
   ~Call() override;
   virtual void destroy() noexcept = 0;
+  [[gnu::cold]] void forget_wishes() noexcept;
 
   static constexpr std::uint32_t claimed = 1;      // the answer belongs to somebody
   static constexpr std::uint32_t withdrawing = 2;  // namely to the caller, whose letter will come
@@ -137,8 +138,10 @@ struct Wishes final : Deadline {
 };
 
 inline Call::~Call() {
-  if (wishes != nullptr) detail::destroy(wishes, RecyclingAllocator<void>());
+  if (wishes != nullptr) [[unlikely]]
+    forget_wishes();
 }
+inline void Call::forget_wishes() noexcept { detail::destroy(wishes, RecyclingAllocator<void>()); }
 inline Wishes& Call::wish() {
   if (wishes == nullptr) wishes = create<Wishes>(RecyclingAllocator<void>(), *this);
   return *wishes;

@@ -28,6 +28,11 @@ struct Chain {
     set_behind(call.before(), call.behind());
     set_before(call.behind(), call.before());
   }
+  /// All that are before this one; all there are, if it is null.
+  void unlink_before(Waiting* call) noexcept {
+    first = call;
+    set_before(call, nullptr);
+  }
   void replace(const Waiting& call, Waiting& by) noexcept { put(call.before(), by, call.behind()); }
   /// All of another go to the end of this one.
   void append(Chain& other) noexcept {

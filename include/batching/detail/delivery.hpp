@@ -33,7 +33,7 @@ class BasicDelivery {
   void add(Call& call, Answered how);
 
   /// A future's owner sleeps on its word.
-  void wake(const Word& word) { parked_.push_back(&word); }
+  [[gnu::noinline]] void wake(const Word& word) { parked_.push_back(&word); }
   /// A handler is to be called, `at_home` on the batcher's own executor.
   void call(Completion& completion, bool at_home) noexcept { (at_home ? home_ : away_).push(completion); }
   void count(Answered how, std::uint64_t items) noexcept { counts_[static_cast<std::size_t>(how)] += items; }

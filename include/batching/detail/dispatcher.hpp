@@ -41,6 +41,7 @@ class BasicDispatcher {
         admission_(options, core.counters().left),
         window_(options),
         batch_deadline_(options.batch_deadline),
+        plain_(!window_.in_parts() && !options.adaptive && options.overflow != Overflow::drop_oldest),
         boarding_(core, *workshop_, options) {
     if (!options.adaptive) return;
     tuner_ =
@@ -59,7 +60,12 @@ class BasicDispatcher {
   }
   [[nodiscard]] const Boarding& boarding() const noexcept { return boarding_; }
 
-  void accept(Call& call, Delivery& delivery);
+  [[gnu::always_inline]] void accept(Call& call, Delivery& delivery) {
+    Counters::add(core_.counters().accepted, call.size);
+    if (plain_ && call.wishes == nullptr) [[likely]]
+      return window_.submit_whole(call);
+    accept_with_care(call, delivery);
+  }
   /// A call for which there was no room waits at the door.
   void apply(Applicant& applicant);
   /// Lets in those for whom there is room now.
@@ -107,6 +113,8 @@ class BasicDispatcher {
   [[nodiscard]] bool expects() const noexcept { return window_.waiting() > 0 || letters_ > 0 || kept_ > 0; }
 
  private:
+  /// Whatever the call and the options ask for.
+  void accept_with_care(Call& call, Delivery& delivery);
   void join_row(Call& call);
   [[gnu::cold]] std::uint32_t join_rows(Call& call);
   void leave_row(Call& call, Delivery& delivery);
@@ -127,6 +135,7 @@ class BasicDispatcher {
   Deadlines deadlines_;
   const std::optional<std::chrono::nanoseconds> batch_deadline_;
   Deadlines batch_deadlines_;
+  const bool plain_;  // is there nothing to see to when a call comes that wishes nothing?
   Boarding boarding_;
   Owned<Tuner> tuner_;
   std::vector<Owned<Running>> idle_;  // to be used again
@@ -143,8 +152,7 @@ inline Call& call_of(Waiting& waiting, bool in_parts) noexcept {
 }
 
 template <class L>
-void BasicDispatcher<L>::accept(Call& call, Delivery& delivery) {
-  Counters::add(core_.counters().accepted, call.size);
+void BasicDispatcher<L>::accept_with_care(Call& call, Delivery& delivery) {
   if (admission_.overflow() == Overflow::drop_oldest) {
     while (window_.waiting() > 0 && window_.waiting() + call.size > admission_.most()) drop_oldest(delivery);
   }

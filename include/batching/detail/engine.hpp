@@ -47,15 +47,17 @@ class Engine final : public Core {
   Engine(net::any_io_executor executor, std::shared_ptr<void> pool, std::shared_ptr<Workshop> workshop,
          const Options& options)
       : Core(std::move(executor), pool),
-        owns_pool_(pool != nullptr),
+        intake_(options.batch_size),
         in_parts_(Window::in_parts(options)),
         weighted_(options.weight.given),
+        looks_after_(Boarding::looks_after(options)),
         stamps_all_((Window::timed(options) && options.key.given) || options.overflow == Overflow::drop_oldest ||
                     options.observer != nullptr || options.adaptive ||
                     !std::is_same_v<Clock, std::chrono::steady_clock>),
+        plain_(!in_parts_ && !stamps_all_ && !Admission::bounded(options)),
+        owns_pool_(pool != nullptr),
         observer_(options.observer),
         made_(Alarm<Clock>::now()),
-        intake_(options.batch_size),
         dispatcher_(*this, std::move(workshop), options),
         alarm_(this->executor()) {}
   Engine(const Engine&) = delete;
@@ -72,24 +74,15 @@ class Engine final : public Core {
   enum class Verdict : std::uint8_t { accepted, closed, full, would_deadlock };
 
   /// Takes the call in, or says why not. `may_block`: where there is no room, this thread may wait for it.
-  [[nodiscard]] Verdict submit(Call& call, const std::optional<std::chrono::nanoseconds>& timeout, bool may_block) {
-    const auto stamp = [&]() noexcept { call.arrived = Alarm<Clock>::now(); };
-    if (timeout || stamps_all_) stamp();
-    if (timeout) call.wish().deadline = later(call.arrived, *timeout);
-    Admission& admission = dispatcher_.admission();
-    if (!admission.bounded() || admission.try_enter(call.size)) return push(call, timeout.has_value());
-    if (intake_.is_closed()) return Verdict::closed;
-    if (admission.never_fits(call.size) || admission.overflow() == Overflow::reject) return Verdict::full;
-    if (admission.overflow() == Overflow::block) return come_to_door(call, may_block);
-    const auto alive = self();
-    admission.force_entry(call.size);
-    const Verdict verdict = push(call, timeout.has_value());
-    if (verdict == Verdict::accepted) (void)tell(Order::What::read);  // so that the oldest leave now
-    return verdict;
+  [[nodiscard, gnu::always_inline]] Verdict submit(Call& call, const std::optional<std::chrono::nanoseconds>& timeout,
+                                                   bool may_block) {
+    if (plain_ && !timeout && intake_.try_append(call, call.size)) [[likely]]
+      return Verdict::accepted;
+    return submit_with_care(call, timeout, may_block);
   }
   /// Do items have weights or keys?
   [[nodiscard]] bool in_parts() const noexcept { return in_parts_; }
-  [[nodiscard]] bool looks_after() const noexcept { return dispatcher_.boarding().looks_after(); }
+  [[nodiscard]] bool looks_after() const noexcept { return looks_after_; }
   /// For all who come later.
   void set_dedup_threshold(double threshold) {
     tell(Order::What::read)->wait(on_strand());
@@ -153,6 +146,24 @@ class Engine final : public Core {
   std::shared_ptr<Engine> self() { return std::static_pointer_cast<Engine>(shared_from_this()); }
   static bool on_strand() noexcept { return strand_of_this_thread_ != nullptr; }
 
+  /// Whatever the call and the options ask for.
+  [[nodiscard, gnu::noinline]] Verdict submit_with_care(Call& call,
+                                                        const std::optional<std::chrono::nanoseconds>& timeout,
+                                                        bool may_block) {
+    const auto stamp = [&]() noexcept { call.arrived = Alarm<Clock>::now(); };
+    if (timeout || stamps_all_) stamp();
+    if (timeout) call.wish().deadline = later(call.arrived, *timeout);
+    Admission& admission = dispatcher_.admission();
+    if (!admission.bounded() || admission.try_enter(call.size)) return push(call, timeout.has_value());
+    if (intake_.is_closed()) return Verdict::closed;
+    if (admission.never_fits(call.size) || admission.overflow() == Overflow::reject) return Verdict::full;
+    if (admission.overflow() == Overflow::block) return come_to_door(call, may_block);
+    const auto alive = self();
+    admission.force_entry(call.size);
+    const Verdict verdict = push(call, timeout.has_value());
+    if (verdict == Verdict::accepted) (void)tell(Order::What::read);  // so that the oldest leave now
+    return verdict;
+  }
   /// Leaves the call, for which there is room, to the strand.
   Verdict push(Call& call, bool urgent) {
     const std::uint32_t size = call.size;
@@ -249,21 +260,33 @@ class Engine final : public Core {
   /// from, and whoever waits would wait for ever.
   [[nodiscard]] Running* process(Role role) noexcept;
   [[nodiscard]] bool summon(Role role, Delivery& delivery);
-  void read(Mail& mail, Delivery& delivery);
+  [[gnu::always_inline]] void accept(Waiting& submission, Delivery& delivery) {
+    Call& call = call_of(submission, in_parts_);
+    // Without a time of its own it came together with the one before, or after: that can only hurry it.
+    if (call.arrived == Waiting::unknown) call.arrived = last_arrived_;
+    last_arrived_ = call.arrived;
+    dispatcher_.accept(call, delivery);
+  }
+  [[gnu::noinline]] void read(Mail& mail, Delivery& delivery);
   void obey(Order& order, Delivery& delivery);
   void measure(Stats& stats);
   void settle(Delivery& delivery);
   [[nodiscard]] Intake::Until until(Time now) const noexcept;
 
+  // All that a thread reads which submits, in one cache line, where the strand writes once for each batch.
+  static constexpr std::size_t cache_line = 64;
+  alignas(cache_line) Intake intake_;
+  const bool in_parts_;     // do calls wait in parts?
+  const bool weighted_;     // do items have weights?
+  const bool looks_after_;  // may the strand look at a call that nobody can cancel, and that has no deadline?
+  const bool stamps_all_;   // does it matter for everybody when exactly they came? Or is a clock cheap, a test's?
+  const bool plain_;        // is there nothing to see to when a call comes?
+
+  alignas(cache_line) std::atomic<bool> summoned_ = false;  // a runner is on its way to take a batch
   const bool owns_pool_;
-  const bool in_parts_;    // do calls wait in parts?
-  const bool weighted_;    // do items have weights?
-  const bool stamps_all_;  // does it matter for everybody when exactly they came? Or is a clock cheap, a test's?
   const std::shared_ptr<Observer> observer_;
   const Time made_;
   std::shared_ptr<ContextWatch> watch_;
-  Intake intake_;
-  std::atomic<bool> summoned_ = false;  // a runner is on its way to take a batch
 
   Dispatcher dispatcher_;
   Alarm<Clock> alarm_;
@@ -287,7 +310,11 @@ Running* Engine<Clock>::process(Role role) noexcept {
   do {
     for (Mail* mail = intake_.take(); mail != nullptr;) {
       Mail* next = mail->next;
-      read(*mail, delivery);
+      if (mail->kind == Mail::Kind::submission) [[likely]] {
+        accept(static_cast<Waiting&>(*mail), delivery);
+      } else {
+        read(*mail, delivery);
+      }
       mail = next;
     }
     const Window& window = dispatcher_.window();
@@ -333,13 +360,8 @@ bool Engine<Clock>::summon(Role role, Delivery& delivery) {
 template <class Clock>
 void Engine<Clock>::read(Mail& mail, Delivery& delivery) {
   switch (mail.kind) {
-    case Mail::Kind::submission: {
-      Call& call = call_of(static_cast<Waiting&>(mail), in_parts_);
-      // Without a time of its own it came together with the one before, or after: that can only hurry it.
-      if (call.arrived == Waiting::unknown) call.arrived = last_arrived_;
-      last_arrived_ = call.arrived;
-      return dispatcher_.accept(call, delivery);
-    }
+    case Mail::Kind::submission:
+      return accept(static_cast<Waiting&>(mail), delivery);
     case Mail::Kind::application:
       dispatcher_.apply(static_cast<Applicant&>(mail));
       if (closed_) dispatcher_.close_door(delivery);

@@ -52,6 +52,18 @@ class Intake {
   /// `window`: its size in items.
   explicit Intake(std::uint64_t window = 1) noexcept : window_(std::min(window, most_lacking)), word_(lack(window_)) {}
 
+  /// What most submissions are: one behind another, into a window that is open and stays open. Then nobody has to be
+  /// woken, and the time does not matter. False: it is another case, or somebody else was faster: `submit` it. Any
+  /// thread.
+  [[nodiscard, gnu::always_inline]] bool try_append(Mail& mail, std::uint64_t items) noexcept {
+    std::uint64_t old = word_.load(std::memory_order_relaxed);
+    const std::uint64_t lacking = old >> lacking_shift;  // when closed: more than any window has
+    if (list(old) == nullptr || items >= lacking || lacking >= window_) return false;
+    remember(mail);
+    mail.next = list(old);
+    return word_.compare_exchange_weak(old, ((old & ~address_bits) | address(mail)) - lack(items));
+  }
+
   /// Leaves a submission of so many items. `urgent`: the strand must look at it although it sleeps. `wake`: it is for
   /// the caller to schedule somebody who calls `enter`. Any thread.
   ///
@@ -61,7 +73,8 @@ class Intake {
   /// `hold()` is called, before, if this submission may wake the strand: from then on its handler may run at any time,
   /// and destroy whatever the caller does not hold on to.
   template <class Stamp, class Hold>
-  [[nodiscard]] Submitted submit(Mail& mail, std::uint64_t items, bool urgent, Stamp stamp, Hold hold) noexcept {
+  [[nodiscard, gnu::noinline]] Submitted submit(Mail& mail, std::uint64_t items, bool urgent, Stamp stamp,
+                                                Hold hold) noexcept {
     remember(mail);
     bool stamped = false;
     std::uint64_t old = word_.load(std::memory_order_relaxed);
@@ -164,7 +177,7 @@ class Intake {
   /// The strand walks the list from the newest to the oldest, and each comes from the cache of another processor: it
   /// would wait for one after the other. So each carries the address of one further back, which its own thread has sent
   /// (jump pointers: Roth and Sohi, "Effective Jump-Pointer Prefetching for Linked Data Structures", ISCA 1999).
-  static void remember(Mail& mail) noexcept {
+  [[gnu::always_inline]] static void remember(Mail& mail) noexcept {
     constexpr std::size_t distance = 8;
     static constinit thread_local std::array<Mail*, distance> sent{};
     static constinit thread_local std::size_t next = 0;

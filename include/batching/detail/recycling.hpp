@@ -40,7 +40,7 @@ class Recycler {
   static constexpr std::size_t blocks = 64;           // that change threads at once
   static constexpr std::size_t depot_magazines = 32;  // full ones that the depot keeps for each size
 
-  [[nodiscard]] static void* allocate(std::size_t size) {
+  [[nodiscard, gnu::always_inline]] static void* allocate(std::size_t size) {
     if (Cache* cache = recycled(size) ? current_ : nullptr) {
       Magazine* loaded = cache->pouches[size_class(size)].loaded;
       if (loaded != nullptr && loaded->count > 0) return loaded->pop();
@@ -48,7 +48,7 @@ class Recycler {
     return allocate_slowly(size);
   }
 
-  static void deallocate(void* memory, std::size_t size) noexcept {
+  [[gnu::always_inline]] static void deallocate(void* memory, std::size_t size) noexcept {
     if (Cache* cache = recycled(size) ? current_ : nullptr) {
       Magazine* loaded = cache->pouches[size_class(size)].loaded;
       if (loaded != nullptr && loaded->count < blocks) return loaded->push(memory);
@@ -59,13 +59,13 @@ class Recycler {
  private:
   static constexpr bool recycled(std::size_t size) noexcept { return BATCHING_RECYCLE && size <= largest; }
 
-  [[nodiscard]] static void* allocate_slowly(std::size_t size) {
+  [[nodiscard, gnu::noinline]] static void* allocate_slowly(std::size_t size) {
     Cache* cache = recycled(size) ? this_thread() : nullptr;
     if (cache == nullptr) return ::operator new(rounded(size));
     Pouch& pouch = cache->pouches[size_class(size)];
     return pouch.refill(size_class(size)) ? pouch.loaded->pop() : ::operator new(rounded(size));
   }
-  static void deallocate_slowly(void* memory, std::size_t size) noexcept {
+  [[gnu::noinline]] static void deallocate_slowly(void* memory, std::size_t size) noexcept {
     Cache* cache = recycled(size) ? this_thread() : nullptr;
     if (cache != nullptr) {
       Pouch& pouch = cache->pouches[size_class(size)];

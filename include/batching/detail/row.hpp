@@ -63,7 +63,10 @@ class BasicRow final : public Deadline, public Indexed {
   [[gnu::always_inline]] void submit(Waiting& call) {
     level_of(call.priority).push(call);
     items_ += call.left();
-    if (rules_.weighted) gain(static_cast<Part&>(call).weight);
+  }
+  void submit_part(Part& part) {
+    submit(part);
+    if (rules_.weighted) gain(part.weight);
   }
 
   /// What still waits of this call leaves; returns how many items that were.
@@ -228,8 +231,17 @@ class BasicRow final : public Deadline, public Indexed {
     const std::size_t room_before = room;
     std::size_t large = none;
     int skipped = 0;
-    Waiting* next = level.first;
     const std::uint32_t large_from = closed_.empty() ? at_least_large() : most_items;
+    // Most calls leave whole, one behind the other.
+    Waiting* next = level.first;
+    for (; next != nullptr && next->left() <= room && next->left() < large_from && !next->sealed;
+         next = next->behind()) {
+      const std::uint32_t left = next->left();
+      batch.push_back({next, next->taken, left});
+      room -= left;
+      next->taken = next->size;
+    }
+    level.unlink_before(next);
     while (next != nullptr && room > 0 && skipped < most_skipped) {
       Waiting& call = *next;
       next = call.behind();

@@ -53,9 +53,11 @@ class BasicWindow {
     if (in_parts_) [[unlikely]] {
       submit_part(static_cast<Part&>(call));
     } else {
-      only_.submit(call);
+      submit_whole(call);
     }
   }
+  /// The same, for whoever knows that calls do not wait in parts.
+  [[gnu::always_inline]] void submit_whole(Waiting& call) { only_.submit(call); }
 
   /// What still waits of this call leaves the row; returns how many items that were. Neighbours notice nothing, but for
   /// the clock, which runs from the oldest that is left.
@@ -173,7 +175,7 @@ class BasicWindow {
     waiting_ += part.left();
     remember(part);
     Row& row = keyed_ ? row_for(part) : only_;
-    if (!row.duplicates || !find_twin(part, row)) row.submit(part);
+    if (!row.duplicates || !find_twin(part, row)) row.submit_part(part);
     if (keyed_) sort(row);
   }
   /// Does it share the answer of one that waits?
