@@ -104,6 +104,92 @@ TEST_CASE("a wake-up that is on its way may be overtaken, and then finds nothing
   CHECK(intake.take() == nullptr);
 }
 
+TEST_CASE("whoever looks out needs no wake-up for the next submission") {
+  Intake intake(4);
+  Letter letters[3];
+  REQUIRE(intake.enter());
+  CHECK(intake.leave(Until::next, 4, true));
+  CHECK(intake.is_watched());
+  CHECK(intake.submit(letters[0], 1, false, nothing, nothing) == Submitted::stored);
+  CHECK_FALSE(intake.is_watched());
+  CHECK(intake.submit(letters[1], 1, true, nothing, nothing) == Submitted::stored);
+  CHECK(intake.stop_watching());
+  CHECK(numbers(intake.take()).size() == 2);
+  CHECK(intake.leave(Until::next, 2, true));
+  CHECK(intake.submit(letters[2], 1, true, nothing, nothing) == Submitted::stored);  // urgent
+  CHECK(intake.stop_watching());
+}
+
+TEST_CASE("who has looked out in vain is woken again, and whoever visits meanwhile is no harm") {
+  Intake intake(4);
+  Letter letter;
+  REQUIRE(intake.enter());
+  CHECK(intake.leave(Until::next, 4, true));
+  CHECK_FALSE(intake.stop_watching());
+  CHECK_FALSE(intake.is_watched());
+  CHECK(intake.submit(letter, 1, false, nothing, nothing) == Submitted::wake);
+  REQUIRE(intake.enter());
+  (void)intake.take();
+  CHECK(intake.leave(Until::next, 4, true));
+  REQUIRE(intake.enter());  // the visitor
+  CHECK_FALSE(intake.is_watched());
+  CHECK_FALSE(intake.stop_watching());  // the visitor looks again
+  CHECK_FALSE(intake.leave(Until::next, 4));
+  CHECK(intake.take() == nullptr);
+  CHECK(intake.leave(Until::next, 4));
+}
+
+// Everything that can happen, six times in any order: to an intake where most submissions take the short way, and to
+// one where none does.
+TEST_CASE("the short way of a submission ends where the long way does") {
+  constexpr std::uint64_t window = 3;
+  constexpr std::size_t steps = 6;
+  struct Side {
+    Intake intake{window};
+    std::vector<std::unique_ptr<Letter>> letters;
+    std::uint64_t items = 0;  // read
+    bool stamped = false;
+
+    Submitted submit(bool may_be_short, std::uint64_t count, bool urgent) {
+      letters.push_back(std::make_unique<Letter>(static_cast<int>(count)));
+      stamped = false;
+      if (may_be_short && !urgent && intake.try_append(*letters.back(), count)) return Submitted::stored;
+      return intake.submit(
+          *letters.back(), count, urgent, [this]() noexcept { stamped = true; }, nothing);
+    }
+    bool read(Until until, bool watch) {
+      (void)intake.enter();
+      for (const int count : numbers(intake.take())) items += static_cast<std::uint64_t>(count);
+      return intake.leave(until, window - items % window, watch);
+    }
+  };
+  std::size_t short_ways = 0;
+  std::size_t differences = 0;
+  const auto both = [&](std::size_t sequence) {
+    Side one;
+    Side other;
+    for (std::size_t step = 0; step < steps; ++step, sequence /= 9) {
+      const std::size_t what = sequence % 9;
+      if (what < 4) {
+        constexpr std::uint64_t counts[] = {1, 2, 7, 1};
+        const auto result = one.submit(true, counts[what], what == 3);
+        if (result != other.submit(false, counts[what], what == 3) || one.stamped != other.stamped) ++differences;
+        if (result == Submitted::stored && !one.stamped) ++short_ways;
+      } else if (what == 4) {
+        one.intake.close();
+        other.intake.close();
+      } else {
+        constexpr Until until[] = {Until::next, Until::full, Until::urgent, Until::next};
+        if (one.read(until[what - 5], what == 8) != other.read(until[what - 5], what == 8)) ++differences;
+      }
+      if (one.intake.is_watched() != other.intake.is_watched() || one.items != other.items) ++differences;
+    }
+  };
+  for (std::size_t sequence = 0; sequence < 9 * 9 * 9 * 9 * 9 * 9; ++sequence) both(sequence);
+  CHECK(differences == 0);
+  CHECK(short_ways > 10'000);
+}
+
 TEST_CASE("the clock is read for the first of a burst and for whoever opens a window") {
   Intake intake(4);
   std::vector<std::unique_ptr<Letter>> letters;
@@ -157,30 +243,37 @@ TEST_CASE("with many producers nothing is lost, each one's order is kept and one
   std::uint64_t read = 0;  // not atomic: the strand's
   std::atomic<std::size_t> errors = 0;
   std::atomic<bool> done = false;
+  // Now and then, whoever leaves looks out for a moment; then nobody else is woken.
   const auto process = [&] {
-    do {
+    for (bool inside = true; inside;) {
       for (const int number : numbers(intake.take())) {
         int& expected = next[static_cast<std::size_t>(number / each)];
         if (number % each != expected++) ++errors;
         ++read;
       }
       if (read == producers * each) done = true;
-      // As with a window that is never full: it asks to be woken by the item that fills it.
-    } while (!intake.leave(Until::full, window - read % window));
+      // As with a window that is never full: it asks to be woken by the item that fills it, or that opens it.
+      const bool waits = read % window > 0;
+      const std::uint64_t looks = waits ? 0 : read % 4;
+      if (!intake.leave(waits ? Until::full : Until::next, window - read % window, looks > 0)) continue;
+      for (std::uint64_t look = 0; look < looks * 50 && intake.is_watched();) ++look;
+      inside = looks > 0 && intake.stop_watching();
+    }
   };
 
   std::vector<std::thread> threads;
   for (int p = 0; p < producers; ++p) {
     threads.emplace_back([&, p] {
       for (const auto& letter : letters[static_cast<std::size_t>(p)]) {
-        if (intake.submit(*letter, 1, letter->number % 1000 == 0, nothing, nothing) == Submitted::wake &&
-            intake.enter())
-          process();
+        const bool urgent = letter->number % 1000 == 0;
+        if (!urgent && intake.try_append(*letter, 1)) continue;
+        if (intake.submit(*letter, 1, urgent, nothing, nothing) == Submitted::wake && intake.enter()) process();
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
   // What is left has not filled a window: its clock would bring it here.
+  CHECK(producers * each - read < window);
   if (!done && intake.enter()) process();
   CHECK(done);
   CHECK(errors == 0);

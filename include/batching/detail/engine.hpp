@@ -12,6 +12,7 @@
 #include <batching/detail/delivery.hpp>
 #include <batching/detail/dispatcher.hpp>
 #include <batching/detail/intake.hpp>
+#include <batching/detail/lookout.hpp>
 #include <batching/detail/order.hpp>
 #include <batching/detail/owned.hpp>
 #include <batching/detail/running.hpp>
@@ -129,8 +130,15 @@ class Engine final : public Core {
 
  private:
   /// Who is on the strand: a runner may leave it with a batch to run, a visitor summons a runner for that, and so does
-  /// a runner that is passing: it has just run a batch, and others want to use its thread.
-  enum class Role { runner, passing, visitor };
+  /// a runner that is passing: it has just run a batch, and others want to use its thread. A watcher is a runner that
+  /// has looked out for something to do.
+  enum class Role { runner, watcher, passing, visitor };
+  static bool takes_batch(Role role) noexcept { return role <= Role::watcher; }
+  /// What is to be done by whoever has left the strand: to run a batch, or to look out.
+  struct Left {
+    Running* batch = nullptr;
+    bool watched = false;
+  };
 
   struct Runner {
     using allocator_type = RecyclingAllocator<void>;
@@ -226,22 +234,33 @@ class Engine final : public Core {
 
   /// Runs a batch on this thread, off the strand, and then the next one: on a pool of its own always at once, elsewhere
   /// for a moment; after that, what else the executor has to do comes first.
-  void run(Running* batch) {
+  void run(Left left) {
     using std::chrono::steady_clock;
     constexpr auto moment = std::chrono::microseconds(50);
-    if (batch == nullptr) return;
+    if (left.batch == nullptr && !left.watched) return;
     const Inside inside(this);
     const auto enough = owns_pool_ ? steady_clock::time_point::max() : steady_clock::now() + moment;
-    do {
-      began(*batch);
-      batch->run();
+    for (;;) {
+      if (left.batch == nullptr) {
+        if (!left.watched || !look_out()) return;
+        left = process(Role::watcher);
+        continue;
+      }
+      Running& batch = *left.batch;
+      began(batch);
+      batch.run();
       const Time end = Alarm<Clock>::now();
-      batch->delivery().hand_over(*this, true);
-      if (!batch->returned()) return;
-      ended(*batch, end);
-      if (!intake_.send(static_cast<Finished&>(*batch))) return;
-      batch = process(owns_pool_ || steady_clock::now() < enough ? Role::runner : Role::passing);
-    } while (batch != nullptr);
+      batch.delivery().hand_over(*this, true);
+      if (!batch.returned()) return;
+      ended(batch, end);
+      if (!intake_.send(static_cast<Finished&>(batch))) return;
+      left = process(owns_pool_ || steady_clock::now() < enough ? Role::runner : Role::passing);
+    }
+  }
+  /// The strand was left watched. True: something has come, and this thread is on it again.
+  bool look_out() noexcept {
+    Lookout::wait([this]() noexcept { return !intake_.is_watched(); });
+    return intake_.stop_watching();
   }
 
   void began(Running& batch) noexcept {
@@ -258,7 +277,7 @@ class Engine final : public Core {
 
   /// What throws here, and that is memory that cannot be had, ends the process: half a decision is nothing to go on
   /// from, and whoever waits would wait for ever.
-  [[nodiscard]] Running* process(Role role) noexcept;
+  [[nodiscard]] Left process(Role role) noexcept;
   [[nodiscard]] bool summon(Role role, Delivery& delivery);
   [[gnu::always_inline]] void accept(Waiting& submission, Delivery& delivery) {
     Call& call = call_of(submission, in_parts_);
@@ -271,7 +290,7 @@ class Engine final : public Core {
   void obey(Order& order, Delivery& delivery);
   void measure(Stats& stats);
   void settle(Delivery& delivery);
-  [[nodiscard]] Intake::Until until(Time now) const noexcept;
+  [[nodiscard]] Intake::Until sleeps_until(Time now) const noexcept;
 
   // All that a thread reads which submits, in one cache line, where the strand writes once for each batch.
   static constexpr std::size_t cache_line = 64;
@@ -289,6 +308,7 @@ class Engine final : public Core {
   std::shared_ptr<ContextWatch> watch_;
 
   Dispatcher dispatcher_;
+  Lookout lookout_;
   Alarm<Clock> alarm_;
   std::vector<Closing*> closings_;
   Time last_arrived_{};  // of the last submission read
@@ -300,13 +320,14 @@ class Engine final : public Core {
   static inline constinit thread_local const Engine* strand_of_this_thread_ = nullptr;
 };
 
-/// Reads all mail, decides, and steps off. Returns the batch that the caller has to run, if any.
+/// Reads all mail, decides, and steps off.
 template <class Clock>
-Running* Engine<Clock>::process(Role role) noexcept {
+typename Engine<Clock>::Left Engine<Clock>::process(Role role) noexcept {
   const Engine* outer = std::exchange(strand_of_this_thread_, this);
   std::optional<Inside> inside(std::in_place, this);  // destructors of the user's run here
-  Running* batch = nullptr;
+  Left left;
   Delivery delivery;
+  if (role == Role::watcher) lookout_.found();
   do {
     for (Mail* mail = intake_.take(); mail != nullptr;) {
       Mail* next = mail->next;
@@ -322,8 +343,9 @@ Running* Engine<Clock>::process(Role role) noexcept {
     const Time now = ask ? Alarm<Clock>::now() : Time::zero();
     if (ask) dispatcher_.expire(now, delivery);
     dispatcher_.admit(delivery);
-    if (batch == nullptr && role == Role::runner) {
-      batch = dispatcher_.start(now);
+    if (left.batch == nullptr && takes_batch(role)) {
+      left.batch = dispatcher_.start(now);
+      if (left.batch != nullptr) lookout_.began(left.batch->info.size);
       dispatcher_.admit(delivery);
     }
     while (window.ready(now) && !summoned_.exchange(true) && !summon(role, delivery)) dispatcher_.admit(delivery);
@@ -334,12 +356,16 @@ Running* Engine<Clock>::process(Role role) noexcept {
     } else if (window.waiting() == 0 && window.running() == 0) {
       alarm_.cancel();
     }
-    if (intake_.leave(until(now), window.lacking_behind())) break;
+    const Intake::Until until = sleeps_until(now);
+    left.watched = owns_pool_ && takes_batch(role) && left.batch == nullptr && until == Intake::Until::next &&
+                   lookout_.is_promising();
+    if (intake_.leave(until, window.lacking_behind(), left.watched)) break;
+    if (left.watched) lookout_.found();
   } while (true);
   inside.reset();
   strand_of_this_thread_ = outer;
   delivery.hand_over(*this, false);
-  return batch;
+  return left;
 }
 
 /// A batch can leave, and somebody has to take it. False: the executor takes nothing, and nobody will come back from a
@@ -443,7 +469,7 @@ void Engine<Clock>::settle(Delivery& delivery) {
 
 /// What the strand may sleep until, its clock aside.
 template <class Clock>
-Intake::Until Engine<Clock>::until(Time now) const noexcept {
+Intake::Until Engine<Clock>::sleeps_until(Time now) const noexcept {
   const Window& window = dispatcher_.window();
   if (dispatcher_.boarding().joins_running()) return Intake::Until::next;  // whoever comes may have nothing to wait for
   if (window.busy() || window.ready(now)) return Intake::Until::urgent;    // if ready, a runner is on its way

@@ -39,7 +39,8 @@ struct alignas(16) Mail {
 ///     idle       nobody is inside; the next submission must wake the strand
 ///     filling    nobody is inside and submissions may pile up until one fills the window: its clock is running
 ///     busy       likewise, however many come: no partition is free
-///     scheduled  a wake-up is on its way
+///     watched    nobody is inside, but somebody looks out for a moment: the next submission need not wake anybody
+///     scheduled  a wake-up is on its way, or who looks out will see this
 ///     inside     somebody is at it and will look again before leaving
 ///
 /// so that a burst of submissions costs one wake-up, and most cost none.
@@ -87,13 +88,14 @@ class Intake {
         stamp();
         stamped = true;
       }
+      const bool seen = status(old) == watched;
       const bool wake = urgent ? is_asleep(old) : status(old) == idle || (status(old) == filling && fills);
       if (wake) hold();
       const std::uint64_t then = items < lacking    ? lacking - items
                                  : items == lacking ? window_
                                                     : window_ - (items - lacking) % window_;
       const std::uint64_t next = address(mail) | (old & urgent_bit) | (urgent ? urgent_bit : 0) | lack(then) |
-                                 (wake ? scheduled : status(old));
+                                 (wake || seen ? scheduled : status(old));
       if (word_.compare_exchange_weak(old, next)) return wake ? Submitted::wake : Submitted::stored;
     }
   }
@@ -131,9 +133,10 @@ class Intake {
   }
 
   /// Steps outside. `lacking`: how many items the window at the end of the row lacks; as many as it has room for if the
-  /// next item opens one. False: there is mail, still inside.
-  [[nodiscard]] bool leave(Until until, std::uint64_t lacking) noexcept {
-    const std::uint64_t rest = until == Until::next ? idle : until == Until::full ? filling : busy;
+  /// next item opens one. `watch`: this thread will look out for the next submission: `is_watched`, then
+  /// `stop_watching`. False: there is mail, still inside.
+  [[nodiscard]] bool leave(Until until, std::uint64_t lacking, bool watch = false) noexcept {
+    const std::uint64_t rest = watch ? watched : until == Until::next ? idle : until == Until::full ? filling : busy;
     std::uint64_t old = word_.load();
     std::uint64_t next = 0;
     do {
@@ -143,6 +146,17 @@ class Intake {
       next = empty ? (old & closed) | lack(std::min(lacking, window_)) | rest : (old & ~status_bits) | rest;
     } while (!word_.compare_exchange_weak(old, next));
     return true;
+  }
+
+  /// Does whoever looks out still have to? Any thread.
+  [[nodiscard]] bool is_watched() const noexcept { return status(word_.load(std::memory_order_relaxed)) == watched; }
+  /// Nobody looks out any more. True: something has come meanwhile, and now this thread is inside.
+  [[nodiscard]] bool stop_watching() noexcept {
+    std::uint64_t old = word_.load();
+    while (status(old) == watched) {
+      if (word_.compare_exchange_weak(old, (old & ~status_bits) | idle)) return false;
+    }
+    return enter();
   }
 
   /// From now on every submission is refused; what was stored before stays. Any thread.
@@ -157,6 +171,7 @@ class Intake {
   static constexpr std::uint64_t busy = 2;
   static constexpr std::uint64_t scheduled = 3;
   static constexpr std::uint64_t inside = 4;
+  static constexpr std::uint64_t watched = 5;
   static constexpr std::uint64_t status_bits = 7;
   static constexpr std::uint64_t urgent_bit = 8;
   static constexpr std::uint64_t address_bits = ((std::uint64_t{1} << 48U) - 1) & ~std::uint64_t{15};
