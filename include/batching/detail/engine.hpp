@@ -292,20 +292,19 @@ class Engine final : public Core {
   void settle(Delivery& delivery);
   [[nodiscard]] Intake::Until sleeps_until(Time now) const noexcept;
 
-  // All that a thread reads which submits, in one cache line, where the strand writes once for each batch.
-  static constexpr std::size_t cache_line = 64;
-  alignas(cache_line) Intake intake_;
+  // Next to one another, and to nothing that the strand writes more than once for each batch: all that a thread reads
+  // which submits.
+  Intake intake_;
   const bool in_parts_;     // do calls wait in parts?
   const bool weighted_;     // do items have weights?
   const bool looks_after_;  // may the strand look at a call that nobody can cancel, and that has no deadline?
   const bool stamps_all_;   // does it matter for everybody when exactly they came? Or is a clock cheap, a test's?
   const bool plain_;        // is there nothing to see to when a call comes?
-
-  alignas(cache_line) std::atomic<bool> summoned_ = false;  // a runner is on its way to take a batch
   const bool owns_pool_;
   const std::shared_ptr<Observer> observer_;
   const Time made_;
   std::shared_ptr<ContextWatch> watch_;
+  std::atomic<bool> summoned_ = false;  // a runner is on its way to take a batch
 
   Dispatcher dispatcher_;
   Lookout lookout_;
