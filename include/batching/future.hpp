@@ -26,13 +26,16 @@ class Future {
  public:
   Future() = default;
   /// For the library: takes over one reference. The core is there as long as the answer is not.
-  Future(detail::FutureAnswer<T>& answer, detail::Core& core) noexcept : answer_(&answer), core_(&core) {}
-  Future(Future&& other) noexcept : answer_(std::exchange(other.answer_, nullptr)), core_(other.core_) {}
+  Future(detail::FutureAnswer<T>& answer, detail::Core& core) noexcept
+      : answer_(&answer), core_(&core), few_callers_(core.few_callers()) {}
+  Future(Future&& other) noexcept
+      : answer_(std::exchange(other.answer_, nullptr)), core_(other.core_), few_callers_(other.few_callers_) {}
   Future& operator=(Future&& other) noexcept {
     if (this != &other) {
       reset();
       answer_ = std::exchange(other.answer_, nullptr);
       core_ = other.core_;
+      few_callers_ = other.few_callers_;
     }
     return *this;
   }
@@ -103,7 +106,7 @@ class Future {
       throw Error(errc::would_deadlock,
                   "batching::Future: wait inside the same batcher's batch function, handler or pool");
     }
-    return answer_->wait(limit) ? std::future_status::ready : std::future_status::timeout;
+    return answer_->wait(limit, few_callers_) ? std::future_status::ready : std::future_status::timeout;
   }
 
   void reset() noexcept {
@@ -112,6 +115,7 @@ class Future {
 
   detail::FutureAnswer<T>* answer_ = nullptr;
   detail::Core* core_ = nullptr;
+  bool few_callers_ = false;  // has the batcher, at the time of the call
 };
 
 }  // namespace batching

@@ -5,6 +5,7 @@
 #include <batching/detail/answer_slot.hpp>
 #include <batching/detail/call.hpp>
 #include <batching/detail/completion.hpp>
+#include <batching/detail/lookout.hpp>
 #include <batching/detail/outputs.hpp>
 #include <batching/detail/recycling.hpp>
 
@@ -25,8 +26,13 @@ class FutureAnswer : public Call {
 
   [[nodiscard]] bool ready() const noexcept { return (word_.load(std::memory_order_acquire) & visible) != 0; }
 
-  /// Sleeps until the answer is there, or the limit; true if it is there.
-  bool wait(std::chrono::steady_clock::time_point limit) noexcept {
+  /// Sleeps until the answer is there, or the limit; true if it is there. `look_out`: it may come in a moment.
+  bool wait(std::chrono::steady_clock::time_point limit, bool look_out) noexcept {
+    static constinit thread_local Lookout lookout;
+    if (look_out && lookout.is_promising() && Lookout::wait([this]() noexcept { return ready(); }, limit)) {
+      lookout.found();
+      return true;
+    }
     for (;;) {
       std::uint32_t word = word_.load(std::memory_order_acquire);
       if ((word & visible) != 0) return true;

@@ -344,7 +344,7 @@ typename Engine<Clock>::Left Engine<Clock>::process(Role role) noexcept {
     dispatcher_.admit(delivery);
     if (left.batch == nullptr && takes_batch(role)) {
       left.batch = dispatcher_.start(now);
-      if (left.batch != nullptr) lookout_.began(left.batch->info.size);
+      if (left.batch != nullptr) this->callers(left.batch->slices.size());
       dispatcher_.admit(delivery);
     }
     while (window.ready(now) && !summoned_.exchange(true) && !summon(role, delivery)) dispatcher_.admit(delivery);
@@ -357,7 +357,7 @@ typename Engine<Clock>::Left Engine<Clock>::process(Role role) noexcept {
     }
     const Intake::Until until = sleeps_until(now);
     left.watched = owns_pool_ && takes_batch(role) && left.batch == nullptr && until == Intake::Until::next &&
-                   lookout_.is_promising();
+                   this->few_callers() && lookout_.is_promising();
     if (intake_.leave(until, window.lacking_behind(), left.watched)) break;
     if (left.watched) lookout_.found();
   } while (true);

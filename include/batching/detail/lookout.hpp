@@ -1,4 +1,4 @@
-// Lookout: a thread that has nothing to do waits a moment for more before it goes to sleep.
+// Lookout: a thread that has nothing to do looks out for a moment before it goes to sleep.
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
@@ -12,19 +12,17 @@ namespace batching::detail {
 /// To put a thread to sleep and to wake it costs it and the one that wakes it some microseconds, and whoever waits for
 /// both far more. So it may look out for about as long first: that never costs more than twice what the better of the
 /// two would have (Karlin, Li, Manasse and Owicki, "Empirical Studies of Competitive Spinning for a Shared-Memory
-/// Multiprocessor", SOSP 1991). Not where many items share a wake-up: they had better come in one batch. And where it
-/// was in vain it is tried again after twice as many occasions, up to 1024: on one processor, or when items come
-/// seldom, next to nothing is spent. Belongs to the strand, but for `wait`.
+/// Multiprocessor", SOSP 1991). Where that was in vain it is tried again after twice as many occasions, up to 1024: on
+/// one processor, or when there is something to do only seldom, next to nothing is spent. One thread at a time.
+///
+/// Not where many callers share a batch: they share the wake-ups as well, and want the processors for themselves.
 class Lookout {
  public:
   static constexpr auto moment = std::chrono::microseconds(10);
-  static constexpr std::size_t few = 8;
+  static constexpr std::size_t few_callers = 8;
 
-  /// A batch of so many items leaves.
-  void began(std::size_t items) noexcept { many_ = items > few; }
   /// Nothing to do: is it worth while to look out? To be asked once, by whoever then does.
   [[nodiscard]] bool is_promising() noexcept {
-    if (many_) return false;
     if (skip_ > 0) {
       --skip_;
       return false;
@@ -36,22 +34,24 @@ class Lookout {
   /// It was.
   void found() noexcept { skip_ = in_vain_ = 0; }
 
-  /// Until `over()`, or the moment is over. Asks seldom: what is asked about is on its way to and fro between others.
+  using Clock = std::chrono::steady_clock;
+  /// Until `over()`, the limit, or the moment is over; returns which: true for the first. Asks seldom: what is asked
+  /// about is on its way to and fro between others.
   template <class Over>
-  static void wait(Over over) noexcept {
-    using Clock = std::chrono::steady_clock;
+  static bool wait(Over over, Clock::time_point limit = Clock::time_point::max()) noexcept {
     constexpr auto between = std::chrono::nanoseconds(200);
     Clock::time_point now = Clock::now();
-    const Clock::time_point end = now + moment;
-    while (now < end && !over()) {
+    const Clock::time_point end = std::min(now + moment, limit);
+    while (!over()) {
+      if (now >= end) return false;
       for (const Clock::time_point next = now + between; now < next;) now = Clock::now();
     }
+    return true;
   }
 
  private:
   static constexpr std::uint32_t most = 10;
 
-  bool many_ = true;           // items in the latest batch
   std::uint32_t in_vain_ = 0;  // in a row
   std::uint32_t skip_ = 0;     // occasions
 };
