@@ -84,6 +84,11 @@ template <class In, class Range>
 [[nodiscard]] Array<In> to_array(Range&& range) {
   if constexpr (std::same_as<Range, Array<In>>) {
     return std::forward<Range>(range);
+  } else if constexpr (std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range> &&
+                       std::ranges::borrowed_range<Range> &&
+                       std::same_as<std::vector<std::ranges::range_value_t<Range>>, Array<In>>) {
+    const auto* first = std::ranges::data(range);
+    return Array<In>(first, first + std::ranges::size(range));  // at once, if it is bytes
   } else {
     Array<In> inputs;
     if constexpr (std::ranges::sized_range<Range>) inputs.reserve(static_cast<std::size_t>(std::ranges::size(range)));
