@@ -21,6 +21,9 @@ namespace batching {
 /// belongs to the pool that the batcher owns, could never end: it throws `Error` with `errc::would_deadlock` and leaves
 /// the future as it was. What is ready can be had anywhere. Without a state (moved from, or after `get`) every function
 /// but `valid` and `cancel` throws `std::future_error`.
+///
+/// Where few callers share a batch, a wait may look out for the answer for some microseconds before the thread sleeps:
+/// as often as that has paid.
 template <class T>
 class Future {
  public:

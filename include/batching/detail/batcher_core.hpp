@@ -180,7 +180,8 @@ void launch_async(Handler&& handler, Input&& input, std::size_t size, Engine<Clo
   // One item and no way to cancel or to time out: nobody but the batch that runs it will ever look at the call.
   const bool shared = CallOf::many || has_slot || with.timeout || engine.looks_after();
   const auto allocator = net::get_associated_allocator(handler, RecyclingAllocator<void>());
-  auto* call = create<CallOf>(allocator, std::move(input), engine, size, shared, std::move(handler));
+  auto* call =
+      create<CallOf>(allocator, std::forward<Input>(input), engine, size, shared, std::forward<Handler>(handler));
   launch(*call, engine, options, with, false, [&] {
     if (has_slot) call->connect_slot(engine);
   });
