@@ -53,8 +53,12 @@ class Textbook {
     for (;;) {
       changed_.wait(lock, [&] { return closed_ || !queue_.empty(); });
       if (queue_.empty()) return;
-      changed_.wait_until(lock, oldest_ + options_.batch_timeout,
-                          [&] { return closed_ || queue_.size() >= options_.batch_size; });
+      // Asked anew after each wake-up: another worker may have taken the window that this one has waited for.
+      while (!closed_ && !queue_.empty() && queue_.size() < options_.batch_size) {
+        if (changed_.wait_until(lock, oldest_ + options_.batch_timeout) == std::cv_status::timeout &&
+            std::chrono::steady_clock::now() >= oldest_ + options_.batch_timeout)
+          break;
+      }
       std::vector<In> inputs;
       std::vector<std::promise<Out>> promises;
       while (!queue_.empty() && inputs.size() < options_.batch_size) {
