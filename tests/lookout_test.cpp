@@ -23,6 +23,18 @@ std::size_t skipped(Lookout& lookout) {
   return skipped;
 }
 
+/// A clock that goes on by 20 ns whenever somebody looks at it.
+struct Ticking {
+  using duration = std::chrono::nanoseconds;
+  using rep = duration::rep;
+  using period = duration::period;
+  using time_point = std::chrono::time_point<Ticking>;
+  static constexpr bool is_steady = true;
+  static time_point now() noexcept { return time += 20ns; }
+
+  static inline time_point time{};
+};
+
 }  // namespace
 
 TEST_CASE("a lookout that is in vain is tried again half as often, down to every thousandth time") {
@@ -38,14 +50,24 @@ TEST_CASE("a lookout that is in vain is tried again half as often, down to every
 
 TEST_CASE("a lookout ends when there is something, or after a moment") {
   int asked = 0;
-  CHECK(Lookout::wait([&] { return ++asked == 3; }));
+  Ticking::time = {};
+  CHECK(Lookout::wait<Ticking>([&] { return ++asked == 3; }));
   CHECK(asked == 3);
-  const auto start = Lookout::Clock::now();
-  CHECK_FALSE(Lookout::wait([] { return false; }));
-  CHECK(Lookout::Clock::now() - start >= Lookout::moment);
+  CHECK(Ticking::time.time_since_epoch() < Lookout::moment);
   asked = 0;
-  CHECK_FALSE(Lookout::wait([&] { return ++asked == 2; }, Lookout::Clock::now()));
+  auto start = Ticking::time;
+  CHECK_FALSE(Lookout::wait<Ticking>([&] { return ++asked == 0; }));
+  CHECK(Ticking::time - start >= Lookout::moment);
+  CHECK(Ticking::time - start <= Lookout::moment + 200ns);
+  CHECK(asked == 51);  // every 200 ns, and at the end
+  asked = 0;
+  start = Ticking::time;
+  CHECK_FALSE(Lookout::wait<Ticking>([&] { return ++asked == 0; }, start + 1us));
+  CHECK(asked == 6);
+  asked = 0;
+  CHECK_FALSE(Lookout::wait<Ticking>([&] { return ++asked == 2; }, start));  // it is over
   CHECK(asked == 1);
+  CHECK(Lookout::wait<Ticking>([] { return true; }, start));
 }
 
 // The thread that looks out is the one that has to see each of these, whenever it comes.
@@ -64,7 +86,7 @@ TEST_CASE("whatever comes while a thread looks out is seen") {
   int wrong = 0;
   for (int n = 0; n < 20'000; ++n) {
     pause(n);
-    auto future = squares.dispatch(n, {.timeout = n % 5 == 0 ? 1h : 2h});
+    auto future = n % 5 == 0 ? squares.dispatch(n, {.timeout = 1h}) : squares.dispatch(n);
     if (n % 7 == 0) squares.flush();
     if (n % 11 == 0) (void)squares.stats();
     if (n % 13 == 0) {

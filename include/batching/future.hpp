@@ -58,12 +58,12 @@ class Future {
   }
 
   void wait() const {
-    if (answer_ == nullptr || !answer_->ready()) (void)wait_until_steady(detail::no_limit);
+    if (!is_ready()) (void)wait_until_steady(detail::no_limit);
   }
 
   template <class Rep, class Period>
   std::future_status wait_for(const std::chrono::duration<Rep, Period>& duration) const {
-    if (answer_ != nullptr && answer_->ready()) return std::future_status::ready;
+    if (is_ready()) return std::future_status::ready;
     return wait_until_steady(duration > duration.zero() ? after(duration) : at_once);
   }
 
@@ -101,9 +101,10 @@ class Future {
     return now + std::chrono::ceil<Steady::duration>(duration);
   }
 
+  [[nodiscard]] bool is_ready() const noexcept { return answer_ != nullptr && answer_->ready(); }
+  /// It was not ready just now.
   std::future_status wait_until_steady(Steady::time_point limit) const {
     if (answer_ == nullptr) throw std::future_error(std::future_errc::no_state);
-    if (answer_->ready()) return std::future_status::ready;
     if (limit == at_once) return std::future_status::timeout;  // does not block
     if (detail::Inside::any(core_)) {
       throw Error(errc::would_deadlock,

@@ -279,14 +279,16 @@ class Engine final : public Core {
   /// from, and whoever waits would wait for ever.
   [[nodiscard]] Left process(Role role) noexcept;
   [[nodiscard]] bool summon(Role role, Delivery& delivery);
-  [[gnu::always_inline]] void accept(Waiting& submission, Delivery& delivery) {
-    Call& call = call_of(submission, in_parts_);
+  [[gnu::always_inline]] void read(Mail& mail, Delivery& delivery) {
+    if (mail.kind != Mail::Kind::submission) [[unlikely]]
+      return read_letter(mail, delivery);
+    Call& call = call_of(static_cast<Waiting&>(mail), in_parts_);
     // Without a time of its own it came together with the one before, or after: that can only hurry it.
     if (call.arrived == Waiting::unknown) call.arrived = last_arrived_;
     last_arrived_ = call.arrived;
     dispatcher_.accept(call, delivery);
   }
-  [[gnu::noinline]] void read(Mail& mail, Delivery& delivery);
+  [[gnu::noinline]] void read_letter(Mail& mail, Delivery& delivery);
   void obey(Order& order, Delivery& delivery);
   void measure(Stats& stats);
   void settle(Delivery& delivery);
@@ -330,11 +332,7 @@ typename Engine<Clock>::Left Engine<Clock>::process(Role role) noexcept {
   do {
     for (Mail* mail = intake_.take(); mail != nullptr;) {
       Mail* next = mail->next;
-      if (mail->kind == Mail::Kind::submission) [[likely]] {
-        accept(static_cast<Waiting&>(*mail), delivery);
-      } else {
-        read(*mail, delivery);
-      }
+      read(*mail, delivery);
       mail = next;
     }
     const Window& window = dispatcher_.window();
@@ -383,10 +381,10 @@ bool Engine<Clock>::summon(Role role, Delivery& delivery) {
 }
 
 template <class Clock>
-void Engine<Clock>::read(Mail& mail, Delivery& delivery) {
+void Engine<Clock>::read_letter(Mail& mail, Delivery& delivery) {
   switch (mail.kind) {
     case Mail::Kind::submission:
-      return accept(static_cast<Waiting&>(mail), delivery);
+      return;  // is no letter
     case Mail::Kind::application:
       dispatcher_.apply(static_cast<Applicant&>(mail));
       if (closed_) dispatcher_.close_door(delivery);

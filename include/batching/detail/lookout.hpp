@@ -34,17 +34,16 @@ class Lookout {
   /// It was.
   void found() noexcept { skip_ = in_vain_ = 0; }
 
-  using Clock = std::chrono::steady_clock;
   /// Until `over()`, the limit, or the moment is over; returns which: true for the first. Asks seldom: what is asked
   /// about is on its way to and fro between others.
-  template <class Over>
-  static bool wait(Over over, Clock::time_point limit = Clock::time_point::max()) noexcept {
+  template <class Clock = std::chrono::steady_clock, class Over>
+  static bool wait(Over over, typename Clock::time_point limit = Clock::time_point::max()) noexcept {
     constexpr auto between = std::chrono::nanoseconds(200);
-    Clock::time_point now = Clock::now();
-    const Clock::time_point end = std::min(now + moment, limit);
+    auto now = Clock::now();
+    const auto end = std::min(now + moment, limit);
     while (!over()) {
       if (now >= end) return false;
-      for (const Clock::time_point next = now + between; now < next;) now = Clock::now();
+      for (const auto next = now + between; now < next;) now = Clock::now();
     }
     return true;
   }
