@@ -29,7 +29,6 @@ struct Ticking {
   using rep = duration::rep;
   using period = duration::period;
   using time_point = std::chrono::time_point<Ticking>;
-  static constexpr bool is_steady = true;
   static time_point now() noexcept { return time += 20ns; }
 
   static inline time_point time{};
