@@ -48,7 +48,7 @@ namespace {
 using namespace asio_support;
 
 const auto in_place = [](std::span<const int> inputs, std::span<int> outputs) {
-  for (std::size_t i = 0; i < inputs.size(); ++i) outputs[i] = inputs[i] * inputs[i];
+  for (std::size_t i = 0; i < inputs.size(); ++i) outputs[i] = -inputs[i];
 };
 
 /// Allocations per item of `work(items)`, after it has run once.

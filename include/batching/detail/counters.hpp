@@ -16,7 +16,8 @@ namespace batching::detail {
 /// How a call was answered.
 enum class Answered : std::uint8_t { completed, failed, cancelled, timed_out, rejected };
 
-struct Counters {
+/// On cache lines of its own: what is next to it is read by all who submit, some of it is written for each item.
+struct alignas(64) Counters {
   using Count = std::atomic<std::uint64_t>;
 
   Count accepted = 0;               // items whose submission the strand has read

@@ -294,9 +294,8 @@ class Engine final : public Core {
   void settle(Delivery& delivery);
   [[nodiscard]] Intake::Until sleeps_until(Time now) const noexcept;
 
-  // Next to one another, and to nothing that the strand writes more than once for each batch: all that a thread reads
-  // which submits.
-  Intake intake_;
+  // Cache lines of their own: all that a thread reads which submits, and then all that the strand writes.
+  alignas(64) Intake intake_;
   const bool in_parts_;     // do calls wait in parts?
   const bool weighted_;     // do items have weights?
   const bool looks_after_;  // may the strand look at a call that nobody can cancel, and that has no deadline?
@@ -306,8 +305,7 @@ class Engine final : public Core {
   const std::shared_ptr<Observer> observer_;
   const Time made_;
   std::shared_ptr<ContextWatch> watch_;
-  std::atomic<bool> summoned_ = false;  // a runner is on its way to take a batch
-
+  alignas(64) std::atomic<bool> summoned_ = false;  // a runner is on its way to take a batch
   Dispatcher dispatcher_;
   Lookout lookout_;
   Alarm<Clock> alarm_;
