@@ -3,6 +3,7 @@
 #pragma once
 
 #include <asio/io_context.hpp>
+#include <asio/post.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -36,6 +37,16 @@ inline Sample callbacks_on_one_thread(std::size_t callers, std::size_t items, co
   return run_chains(io, callers, items, [&](Number n, auto done) {
     batcher.async_dispatch(n, [done](const std::exception_ptr&, Number square) {
       benchmark::DoNotOptimize(square);
+      done();
+    });
+  });
+}
+
+/// Without any batcher: the same callers, each item a post.
+inline Sample bare_posts(asio::io_context& io, std::size_t callers, std::size_t items) {
+  return run_chains(io, callers, items, [&](Number n, auto done) {
+    asio::post(io, [n, done] {
+      benchmark::DoNotOptimize(n * n);
       done();
     });
   });

@@ -71,12 +71,7 @@ Sample bare_post(std::size_t items, bool has_timer) {
   asio::io_context io(1);
   std::optional<asio::steady_timer> timer;
   if (has_timer) timer.emplace(io);
-  return run_chains(io, 1, items, [&](Number n, auto done) {
-    asio::post(io, [n, done] {
-      benchmark::DoNotOptimize(n * n);
-      done();
-    });
-  });
+  return bare_posts(io, 1, items);
 }
 Sample callbacks(std::size_t items, const batching::Options& options) {
   return callbacks_on_one_thread(1, items, options);

@@ -103,6 +103,10 @@ Sample library_callbacks(std::size_t items) {
   });
 }
 
+Sample posts_on_one_thread(std::size_t items) {
+  asio::io_context io(1);
+  return bare_posts(io, in_flight, items);
+}
 Sample library_callbacks_on_one_thread(std::size_t items) { return callbacks_on_one_thread(in_flight, items, usual); }
 
 void run(Suite& suite) {
@@ -114,6 +118,7 @@ void run(Suite& suite) {
                                       {"futures", with(library_futures)},
                                       {"floor, callbacks", with(floor_callbacks), true},
                                       {"callbacks", with(library_callbacks)},
+                                      {"bare Asio, a post for each", with(posts_on_one_thread), true},
                                       {"futures, one thread", with(library_futures_on_one_thread)},
                                       {"callbacks, one thread", with(library_callbacks_on_one_thread)}});
   suite.add({"W1 futures, across threads", Bar::Kind::at_most, 1.0, table.ratio("futures", "floor"), "x floor"});
@@ -122,6 +127,8 @@ void run(Suite& suite) {
              "x floor"});
   suite.add(
       {"W1 callbacks, one thread", Bar::Kind::at_most, 0.45, table.ratio("callbacks, one thread", "floor"), "x floor"});
+  suite.add({"W1 callbacks, one thread", Bar::Kind::at_most, 1.0,
+             table.ratio("callbacks, one thread", "bare Asio, a post for each"), "x a bare post"});
   for (const char* way : {"futures", "callbacks", "futures, one thread", "callbacks, one thread"}) {
     suite.add(
         {std::string("W1 ") + way, Bar::Kind::at_least, 4, table.ratio("textbook", way), "x as fast as textbook"});

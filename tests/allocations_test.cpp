@@ -48,7 +48,10 @@ namespace {
 using namespace asio_support;
 
 const auto in_place = [](std::span<const int> inputs, std::span<int> outputs) {
-  for (std::size_t i = 0; i < inputs.size(); ++i) outputs[i] = -inputs[i];
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const auto n = static_cast<unsigned>(inputs[i]);
+    outputs[i] = static_cast<int>(n * n);  // may wrap round
+  }
 };
 
 /// Allocations per item of `work(items)`, after it has run once.
