@@ -3,6 +3,7 @@
 #pragma once
 
 #include <batching/close_reason.hpp>
+#include <batching/detail/prefetch.hpp>
 #include <batching/stats.hpp>
 
 #include <algorithm>
@@ -17,7 +18,7 @@ namespace batching::detail {
 enum class Answered : std::uint8_t { completed, failed, cancelled, timed_out, rejected };
 
 /// On cache lines of its own: what is next to it is read by all who submit, some of it is written for each item.
-struct alignas(64) Counters {
+struct alignas(cache_line) Counters {
   using Count = std::atomic<std::uint64_t>;
 
   Count accepted = 0;               // items whose submission the strand has read

@@ -15,6 +15,7 @@
 #include <batching/detail/lookout.hpp>
 #include <batching/detail/order.hpp>
 #include <batching/detail/owned.hpp>
+#include <batching/detail/prefetch.hpp>
 #include <batching/detail/running.hpp>
 #include <batching/detail/this_thread.hpp>
 #include <batching/detail/window.hpp>
@@ -295,7 +296,7 @@ class Engine final : public Core {
   [[nodiscard]] Intake::Until sleeps_until(Time now) const noexcept;
 
   // Cache lines of their own: all that a thread reads which submits, and then all that the strand writes.
-  alignas(64) Intake intake_;
+  alignas(cache_line) Intake intake_;
   const bool in_parts_;     // do calls wait in parts?
   const bool weighted_;     // do items have weights?
   const bool looks_after_;  // may the strand look at a call that nobody can cancel, and that has no deadline?
@@ -305,7 +306,7 @@ class Engine final : public Core {
   const std::shared_ptr<Observer> observer_;
   const Time made_;
   std::shared_ptr<ContextWatch> watch_;
-  alignas(64) std::atomic<bool> summoned_ = false;  // a runner is on its way to take a batch
+  alignas(cache_line) std::atomic<bool> summoned_ = false;  // a runner is on its way to take a batch
   Dispatcher dispatcher_;
   Lookout lookout_;
   Alarm<Clock> alarm_;

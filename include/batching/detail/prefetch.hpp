@@ -1,8 +1,13 @@
-// prefetch: asks for memory that will be written soon and is in the cache of another processor.
+// prefetch: asks for cache lines that will be written soon and are in the cache of another processor; their size.
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <cstddef>
+
 namespace batching::detail {
+
+/// What goes from one processor to another at a time: at least so much is to be between what different threads write.
+inline constexpr std::size_t cache_line = 64;
 
 /// Two cache lines. Only a hint: the address may be null, or of memory that is gone.
 ///
