@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
@@ -31,7 +32,8 @@ struct Adaptive {
 namespace detail {
 
 /// Throws `std::invalid_argument` where the bounds leave no room, naming the field and the value.
-inline void check(const Adaptive& adaptive) {
+template <std::same_as<Adaptive> A>
+void check(const A& adaptive) {
   const auto refuse = [](const char* field, const std::string& rule, auto value) {
     throw std::invalid_argument(std::string("batching::Options::adaptive.") + field + " must be " + rule + ", but is " +
                                 std::to_string(value));

@@ -5,13 +5,13 @@
 #include <batching/batch_info.hpp>
 #include <batching/detail/batch_state.hpp>
 #include <batching/detail/emits.hpp>
+#include <batching/detail/ranges.hpp>
 #include <batching/error.hpp>
 #include <batching/result.hpp>
 
 #include <concepts>
 #include <cstddef>
 #include <exception>
-#include <ranges>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -101,7 +101,7 @@ class Batch : public detail::Emits<Batch<In, Out>> {
 
   /// All items, in order; what was answered before stays so. With another number of outputs than inputs, all who have
   /// no answer yet hear `errc::wrong_output_count`. An rvalue range that owns its elements is moved from.
-  template <std::ranges::input_range Range>
+  template <detail::InputRange Range>
   requires(!std::is_void_v<Out>) void complete(Range&& range) {
     auto outputs = detail::to_array<detail::Stored<Out>>(std::forward<Range>(range));
     if (outputs.size() != info().size) return fail(detail::wrong_output_count(info().size, outputs.size()));

@@ -5,16 +5,18 @@
 #include <batching/batch.hpp>
 #include <batching/detail/asio.hpp>
 #include <batching/detail/inside_executor.hpp>
+#include <batching/detail/ranges.hpp>
 #include <batching/detail/shapes.hpp>
+#include <batching/detail/when_used.hpp>
 #include <batching/result.hpp>
 
 #include <concepts>
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <mutex>
-#include <ranges>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -42,7 +44,7 @@ namespace detail {
 template <class In, class Out, class R>
 void complete_with(BatchState<In, Out>& batch, R&& range) {
   using Value = Stored<Out>;
-  using Element = std::ranges::range_value_t<R>;
+  using Element = ValueOf<R>;
   const std::size_t size = batch.info.size;
   if (const auto count = static_cast<std::size_t>(std::ranges::size(range)); count != size) {
     batch.fail_rest(wrong_output_count(size, count));
@@ -74,9 +76,9 @@ void complete_with(BatchState<In, Out>& batch, R&& range) {
         batch.fail(call, std::current_exception(), 1, delivery);
       }
     });
-  } else if constexpr (std::ranges::contiguous_range<R> && std::same_as<Element, Value> &&
-                       !std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<R>>> &&
-                       !std::ranges::borrowed_range<std::remove_cvref_t<R>>) {
+  } else if constexpr (ContiguousRange<R> && std::same_as<Element, Value> &&
+                       !std::is_const_v<std::remove_reference_t<ReferenceOf<R>>> &&
+                       !BorrowedRange<std::remove_cvref_t<R>>) {
     batch.complete(std::ranges::data(range));  // it owns its elements: they are moved from
   } else {
     Array<Value> outputs;
@@ -92,7 +94,7 @@ void complete_with(BatchState<In, Out>& batch, R&& range) {
 /// Like `complete_with`, for a batch that a coroutine has held by its handle.
 template <class In, class Out, class R>
 void complete_handle(Batch<In, Out>& batch, R&& range) {
-  if constexpr (is_result<std::ranges::range_value_t<R>>) {
+  if constexpr (is_result<ValueOf<R>>) {
     const auto count = static_cast<std::size_t>(std::ranges::size(range));
     if (count != batch.info().size) return batch.fail(wrong_output_count(batch.info().size, count));
     std::size_t index = 0;
@@ -115,7 +117,7 @@ void complete_handle(Batch<In, Out>& batch, R&& range) {
 /// is no parameter: a frame with a lambda's type in it makes GCC warn in the user's file.)
 template <class R, class In, class Out>
 net::awaitable<void> drive(net::awaitable<R> work, Batch<In, Out> batch,
-                           std::unique_ptr<BatchContext> /*outlives it*/) {
+                           std::unique_ptr<Late<BatchContext, In>> /*outlives it*/) {
   try {
     if constexpr (std::is_void_v<R>) {
       co_await std::move(work);
@@ -164,7 +166,7 @@ void run_batch_function(F& function, BatchState<In, Out>& batch) {
     batch.complete(outputs.data());
   } else {
     using Returned = typename decltype(result_of<F, In, Out, shape>())::type;
-    auto context = std::make_unique<BatchContext>(batch);
+    auto context = std::make_unique<Late<BatchContext, F>>(batch);
     const auto call = [&]() -> Returned {
       if constexpr (shape == Shape::span || shape == Shape::span_context) {
         const auto inputs = batch.gather(true);
@@ -226,15 +228,16 @@ class PartitionedFunction final : public BatchFunction<In, Out> {
     run_batch_function(partition < instances_.size() ? *instances_[partition] : *inline_instance_, batch);
   }
   std::shared_ptr<void> lock_inline() override {
-    auto lock = std::make_shared<std::unique_lock<std::recursive_mutex>>(inline_mutex_);
+    auto lock = std::make_shared<std::unique_lock<Mutex>>(inline_mutex_);
     if (!inline_instance_) inline_instance_ = std::make_unique<F>(std::invoke(factory_, instances_.size()));
     return lock;
   }
 
  private:
+  using Mutex = Late<std::recursive_mutex, Factory>;
   Factory factory_;
   std::vector<std::unique_ptr<F>> instances_;
-  std::recursive_mutex inline_mutex_;  // an inline call may come from within an inline call
+  Mutex inline_mutex_;  // an inline call may come from within an inline call
   std::unique_ptr<F> inline_instance_;
 };
 

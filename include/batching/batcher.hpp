@@ -6,6 +6,7 @@
 #include <batching/call_options.hpp>
 #include <batching/detail/asio.hpp>
 #include <batching/detail/batcher_core.hpp>
+#include <batching/detail/ranges.hpp>
 #include <batching/detail/stream_source.hpp>
 #include <batching/future.hpp>
 #include <batching/options.hpp>
@@ -19,7 +20,6 @@
 #include <exception>
 #include <initializer_list>
 #include <memory>
-#include <ranges>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -79,9 +79,9 @@ class Batcher {
   /// Submits many items at once; they fill what is left of the open window and go on in the next ones. The future has
   /// their outputs in the order of the items, or the first error of any. Elements of an rvalue container are moved.
   /// A call of four batches or more leaves half of each to those who come after it.
-  template <std::ranges::input_range Range>
-  requires std::constructible_from<In, std::ranges::range_reference_t<Range>> ||
-      std::constructible_from<In, std::ranges::range_rvalue_reference_t<Range>>
+  template <detail::InputRange Range>
+  requires std::constructible_from<In, detail::ReferenceOf<Range>> ||
+      std::constructible_from<In, detail::RvalueReferenceOf<Range>>
           Future<detail::Many<Out>> dispatch_many(Range&& inputs, const CallOptions& options = {}) {
     return core_.submit_many(detail::to_array<In>(std::forward<Range>(inputs)), options);
   }
@@ -107,11 +107,11 @@ class Batcher {
 
   /// Submits many items; any completion token. Completes once, with `void(std::exception_ptr, std::vector<Out>)`, for
   /// `Out = void` with `void(std::exception_ptr)`; otherwise like `async_dispatch` and `dispatch_many`.
-  template <std::ranges::input_range Range, detail::TokenFor<detail::Many<Out>> Token>
+  template <detail::InputRange Range, detail::TokenFor<detail::Many<Out>> Token>
   auto async_dispatch_many(Range&& inputs, const CallOptions& options, Token&& token) {
     return core_.async_many(detail::to_array<In>(std::forward<Range>(inputs)), options, std::forward<Token>(token));
   }
-  template <std::ranges::input_range Range, detail::TokenFor<detail::Many<Out>> Token>
+  template <detail::InputRange Range, detail::TokenFor<detail::Many<Out>> Token>
   auto async_dispatch_many(Range&& inputs, Token&& token) {
     return core_.async_many(detail::to_array<In>(std::forward<Range>(inputs)), detail::NoCallOptions(),
                             std::forward<Token>(token));
@@ -121,9 +121,9 @@ class Batcher {
   /// have room, at first on this thread, later on the batcher's executor, never all at once. Outputs and hooks come as
   /// events, in the order of the items. What reading the range throws ends the stream, after what came before.
   /// `options.timeout` bounds it as a whole.
-  template <std::ranges::input_range Range>
-  requires std::constructible_from<In, std::ranges::range_reference_t<Range>> ||
-      std::constructible_from<In, std::ranges::range_rvalue_reference_t<Range>>
+  template <detail::InputRange Range>
+  requires std::constructible_from<In, detail::ReferenceOf<Range>> ||
+      std::constructible_from<In, detail::RvalueReferenceOf<Range>>
           Stream<Out> dispatch_stream(Range&& inputs, const CallOptions& options = {}) {
     if constexpr (std::is_array_v<std::remove_reference_t<Range>>) {
       return core_.submit_stream(std::to_array(std::forward<Range>(inputs)), options);
@@ -146,7 +146,7 @@ class Batcher {
     }
   }
   /// Likewise for many, in batches of at most `batch_size`, one after the other.
-  template <std::ranges::input_range Range>
+  template <detail::InputRange Range>
   detail::Many<Out> inline_many(Range&& inputs) {
     return core_.run_inline_in_batches(detail::to_array<In>(std::forward<Range>(inputs)));
   }

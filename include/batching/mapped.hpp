@@ -10,6 +10,7 @@
 #include <batching/detail/mapped_stream_state.hpp>
 #include <batching/detail/mapping.hpp>
 #include <batching/detail/open_requests.hpp>
+#include <batching/detail/ranges.hpp>
 #include <batching/mapped_stream.hpp>
 
 #include <array>
@@ -20,7 +21,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -84,7 +84,7 @@ class Mapped {
     return MappedFuture(std::move(future), finish(std::move(state)));
   }
   /// Many requests at once: the items of all are one call of the batcher, and fail together.
-  template <std::ranges::input_range Requests>
+  template <detail::InputRange Requests>
   [[nodiscard]] auto dispatch_many(Requests&& requests, const CallOptions& options = {}) const {
     auto state = detail::Several(std::forward<Requests>(requests));
     auto future = batcher_->dispatch_many(detail::items_of(*map_inputs_, state), options);
@@ -102,11 +102,11 @@ class Mapped {
   requires(!std::convertible_to<Token, const CallOptions&>) auto async_dispatch(Request request, Token&& token) const {
     return async(detail::One<Request>{std::move(request)}, CallOptions(), std::forward<Token>(token));
   }
-  template <std::ranges::input_range Requests, class Token>
+  template <detail::InputRange Requests, class Token>
   auto async_dispatch_many(Requests&& requests, const CallOptions& options, Token&& token) const {
     return async(detail::Several(std::forward<Requests>(requests)), options, std::forward<Token>(token));
   }
-  template <std::ranges::input_range Requests, class Token>
+  template <detail::InputRange Requests, class Token>
   requires(!std::convertible_to<Token, const CallOptions&>) auto async_dispatch_many(Requests&& requests,
                                                                                      Token&& token) const {
     return async(detail::Several(std::forward<Requests>(requests)), CallOptions(), std::forward<Token>(token));
@@ -131,7 +131,7 @@ class Mapped {
   auto inline_one(Request request) const {
     return run_inline(detail::One<Request>{std::move(request)});
   }
-  template <std::ranges::input_range Requests>
+  template <detail::InputRange Requests>
   auto inline_many(Requests&& requests) const {
     return run_inline(detail::Several(std::forward<Requests>(requests)));
   }
@@ -151,7 +151,7 @@ class Mapped {
   }
   template <class Requests>
   auto stream(Requests requests, const CallOptions& options) const {
-    using Request = std::ranges::range_value_t<Requests>;
+    using Request = detail::ValueOf<Requests>;
     using Items = detail::MappedItems<MapInputs, Requests>;
     auto open = std::make_shared<detail::OpenRequests<Request>>();
     auto inner = batcher_->dispatch_stream(Items(map_inputs_, std::move(requests), open), options);

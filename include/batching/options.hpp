@@ -155,8 +155,9 @@ template <class In>
 }
 
 /// What the tuner may choose has to fit the rest.
-inline void check_adaptive(const Options& options) {
-  const Adaptive& adaptive = *options.adaptive;
+template <class In>
+void check_adaptive(const BasicOptions<In>& options) {
+  const auto& adaptive = *options.adaptive;
   check(adaptive);
   if (options.weight.given) {
     throw std::invalid_argument("batching::Options::adaptive must be empty where weight is given");
@@ -173,7 +174,8 @@ inline void check_adaptive(const Options& options) {
   }
 }
 
-inline void check(const Options& options) {
+template <class In>
+void check(const BasicOptions<In>& options) {
   const auto refuse = [](const char* field, const std::string& rule, auto value) {
     throw std::invalid_argument(std::string("batching::Options::") + field + " must be " + rule + ", but is " +
                                 std::to_string(value));

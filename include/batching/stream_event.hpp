@@ -3,6 +3,7 @@
 #pragma once
 
 #include <batching/detail/outputs.hpp>
+#include <batching/detail/when_used.hpp>
 #include <batching/hook.hpp>
 
 #include <any>
@@ -54,7 +55,7 @@ class StreamEvent {
   std::size_t offset_;
   detail::Array<detail::Stored<Out>> outputs_;
   std::string hook_;
-  std::vector<std::any> payloads_;
+  detail::Late<std::vector<std::any>, Out> payloads_;
 };
 
 }  // namespace batching

@@ -39,7 +39,7 @@ class BasicListener {
 using Listener = BasicListener<WhenUsed>;
 
 /// Filled before the batch function runs, and only read while it does, by any thread.
-template <class>
+template <class Used>
 class BasicAudience {
  public:
   [[nodiscard]] bool empty() const noexcept { return seats_.empty(); }
@@ -91,7 +91,7 @@ class BasicAudience {
     std::size_t items;  // of the caller in all seats, if it is the first
     bool again;         // the same caller has one before
   };
-  std::vector<Seat> seats_;
+  Late<std::vector<Seat>, Used> seats_;
 };
 using Audience = BasicAudience<WhenUsed>;
 

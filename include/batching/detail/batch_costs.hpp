@@ -17,7 +17,7 @@ namespace batching::detail {
 /// A table and not a formula: a line through the durations is wrong wherever they come in steps (padded tensors, pages,
 /// packets). Sizes up to 128 have a class each, above there are 16 to the octave, whose upper ends are exact: a step at
 /// a power of two is never blurred. Durations in nanoseconds. 12 bytes and 8 for each class; 3 KiB for sizes up to 128.
-template <class>
+template <class Used>
 class BasicBatchCosts {
  public:
   explicit BasicBatchCosts(std::size_t largest) : seen_(class_of(largest) + 1), guesses_(seen_.size()) {
@@ -187,8 +187,8 @@ class BasicBatchCosts {
     }
   }
 
-  std::vector<Class> seen_;
-  std::vector<double> guesses_;
+  Late<std::vector<Class>, Used> seen_;
+  Late<std::vector<double>, Used> guesses_;
   std::array<double, 128> unevenness_{};
   double hope_ = most_hope;  // how far sizes that were never seen are taken for cheap, so that they are tried at all
   std::size_t turn_ = 0;

@@ -14,6 +14,7 @@
 #include <batching/detail/outputs.hpp>
 #include <batching/detail/owned.hpp>
 #include <batching/detail/pool.hpp>
+#include <batching/detail/ranges.hpp>
 #include <batching/detail/shared_call.hpp>
 #include <batching/detail/sorting.hpp>
 #include <batching/future.hpp>
@@ -26,7 +27,6 @@
 #include <exception>
 #include <limits>
 #include <memory>
-#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <type_traits>

@@ -40,7 +40,7 @@ class Workshop {
 
 /// From the slices that the window has cut to those that run: parts become items of whole calls, twins one call that
 /// stands for all; who waited how long, who listens, whose deadline has to be looked after. On the strand.
-template <class>
+template <class Used>
 class BasicBoarding {
  public:
   BasicBoarding(Core& core, Workshop& workshop, const Options& options) noexcept
@@ -92,8 +92,8 @@ class BasicBoarding {
   const bool limits_batches_;
   const bool observed_;
   bool listened_ = false;  // has there ever been a call whose caller listens?
-  Joinables joinables_;
-  Timings timings_;
+  Late<Joinables, Used> joinables_;
+  Late<Timings, Used> timings_;
 };
 using Boarding = BasicBoarding<WhenUsed>;
 
@@ -140,7 +140,7 @@ void BasicBoarding<L>::watch(Running& running, Call& call) const {
 /// From parts to slices of whole calls; twins become one call that stands for all.
 template <class L>
 void BasicBoarding<L>::unpack(Running& running) {
-  std::vector<Slice>& slices = running.slices;
+  auto& slices = running.slices;
   std::size_t count = 0;
   std::size_t item = 0;
   for (const Slice& slice : slices) {

@@ -76,7 +76,7 @@ class Call : public Waiting {
       }
     } while (!word_.compare_exchange_weak(old, (old | claimed | withdrawing) + 2 * reference));
     put_error(std::make_exception_ptr(Error(errc::cancelled)));
-    Delivery delivery;
+    BasicDelivery<L> delivery;
     core.counters().answered[static_cast<std::size_t>(Answered::cancelled)].fetch_add(size);
     publish(delivery);
     delivery.hand_over(core, false);
@@ -181,13 +181,13 @@ void BasicDelivery<L>::submit(Core& core, bool here) {
     CompletionList rest;
     Completion& first = away.pop();
     group.push(first);
-    while (!away.empty() && (executors < many || rest.empty())) {
-      Completion& other = away.pop();
-      (first.same_executor(other) ? group : rest).push(other);
+    while (!away.empty()) {
+      const bool same = first.same_executor(away.front());
+      if (!same && executors >= many) break;
+      (same ? group : rest).push(away.pop());
     }
-    while (!away.empty()) rest.push(away.pop());
+    while (!rest.empty()) away.push(rest.pop());
     unless_refused([&] { first.submit(std::move(group), here); });
-    away.swap(rest);
   }
   if (!home.empty()) unless_refused([&] { core.complete_at_home(std::move(home), here); });
 }

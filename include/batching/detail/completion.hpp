@@ -4,6 +4,7 @@
 
 #include <batching/detail/asio.hpp>
 #include <batching/detail/recycling.hpp>
+#include <batching/detail/when_used.hpp>
 
 #include <concepts>
 #include <exception>
@@ -47,15 +48,12 @@ class Completion {
 class CompletionList {
  public:
   CompletionList() = default;
-  CompletionList(CompletionList&& other) noexcept
-      : first_(std::exchange(other.first_, nullptr)), last_(std::exchange(other.last_, nullptr)) {}
+  CompletionList(CompletionList&& other) noexcept : first_(other.first_), last_(other.last_) {
+    other.first_ = other.last_ = nullptr;
+  }
   CompletionList& operator=(CompletionList&&) = delete;
   ~CompletionList() { clear(); }
 
-  void swap(CompletionList& other) noexcept {
-    std::swap(first_, other.first_);
-    std::swap(last_, other.last_);
-  }
   void clear() noexcept {
     while (!empty()) pop().discard();
   }
@@ -92,7 +90,7 @@ template <class Executor>
 /// thread pool, nobody could catch it and the process would end; there it is dropped.
 template <class Executor>
 [[nodiscard]] bool surfaces_exceptions(const Executor& executor) {
-  using Io = net::io_context::executor_type;
+  using Io = Late<net::io_context::executor_type, Executor>;
   using Tracked = std::decay_t<decltype(net::prefer(std::declval<Io>(), net::execution::outstanding_work.tracked))>;
   if constexpr (std::same_as<Executor, net::any_io_executor>) {
     const auto* nested = target_of<net::strand<net::any_io_executor>>(executor);

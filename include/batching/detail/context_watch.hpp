@@ -17,12 +17,12 @@ namespace batching::detail {
 
 /// A context destroys what is queued on it without a word. This list, kept by a service of the context, is how a
 /// batcher hears of it while its timer can still be taken down and its callers answered.
-template <class>
+template <class Used>
 class BasicContextWatch {
  public:
   /// `abandon()` of the owner will be called if the context goes first. An owner that goes first has to `leave`.
-  template <class Owner>
-  [[nodiscard]] static std::shared_ptr<BasicContextWatch> of(const net::any_io_executor& executor,
+  template <class Executor, class Owner>
+  [[nodiscard]] static std::shared_ptr<BasicContextWatch> of(const Executor& executor,
                                                              const std::weak_ptr<Owner>& owner) {
     auto watch = net::use_service<Service>(net::query(executor, net::execution::context)).watch;
     const std::lock_guard lock(watch->mutex_);

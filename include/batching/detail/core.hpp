@@ -19,7 +19,9 @@
 namespace batching::detail {
 
 struct Withdrawal;
-class Running;
+template <class>
+class BasicRunning;
+using Running = BasicRunning<WhenUsed>;
 
 /// Who is told how a batch goes: its batcher, or a larger batch of which it is a part. Any thread.
 class Owner {

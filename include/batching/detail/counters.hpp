@@ -41,7 +41,7 @@ struct alignas(cache_line) Counters {
   /// The answers so far: to be read before the rest, so that no part is larger than its whole.
   [[nodiscard]] std::array<std::uint64_t, 5> read_answers() const noexcept {
     std::array<std::uint64_t, 5> answers{};
-    std::copy(answered.begin(), answered.end(), answers.begin());
+    for (std::size_t how = 0; how < answers.size(); ++how) answers[how] = answered[how].load();
     return answers;
   }
   void write(Stats& stats, const std::array<std::uint64_t, 5>& answers) const noexcept {

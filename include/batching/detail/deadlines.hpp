@@ -21,7 +21,7 @@ struct Deadline {
 };
 
 /// A binary heap, the earliest first; joining and leaving take logarithmic time.
-template <class>
+template <class Used>
 class BasicDeadlines {
  public:
   void add(Deadline& entry) {
@@ -78,7 +78,7 @@ class BasicDeadlines {
     }
   }
 
-  std::vector<Deadline*> heap_;
+  Late<std::vector<Deadline*>, Used> heap_;
 };
 using Deadlines = BasicDeadlines<WhenUsed>;
 

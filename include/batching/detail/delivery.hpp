@@ -20,7 +20,7 @@ class Call;
 
 /// Collects the calls that one thread has answered. `commit` makes the answers visible, all counted before the first;
 /// what that has to wake or call waits for `hand_over`, so that no user code runs and nobody is woken in between.
-template <class>
+template <class Used>
 class BasicDelivery {
  public:
   BasicDelivery() = default;
@@ -53,9 +53,9 @@ class BasicDelivery {
   void unpark_all() noexcept;
 
  private:
-  std::vector<Call*, RecyclingAllocator<Call*>> answered_;
+  Late<std::vector<Call*, RecyclingAllocator<Call*>>, Used> answered_;
   std::uint64_t counts_[5] = {};
-  std::vector<const void*> parked_;
+  Late<std::vector<const void*>, Used> parked_;
   CompletionList home_;
   CompletionList away_;
   std::int64_t withdrawn_ = 0;

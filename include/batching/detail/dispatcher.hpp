@@ -32,7 +32,7 @@ namespace batching::detail {
 
 /// The bookkeeping around the window: calls come in, leave in batches, time out, are withdrawn, fail. Knows neither
 /// threads nor timers; what it answers it puts into a delivery.
-template <class>
+template <class Used>
 class BasicDispatcher {
  public:
   BasicDispatcher(Core& core, std::shared_ptr<Workshop> workshop, const Options& options)
@@ -129,17 +129,17 @@ class BasicDispatcher {
 
   Core& core_;
   std::shared_ptr<Workshop> workshop_;
-  Admission admission_;
-  Door door_;
-  Window window_;
-  Deadlines deadlines_;
+  Late<Admission, Used> admission_;
+  Late<Door, Used> door_;
+  Late<Window, Used> window_;
+  Late<Deadlines, Used> deadlines_;
   const std::optional<std::chrono::nanoseconds> batch_deadline_;
-  Deadlines batch_deadlines_;
+  Late<Deadlines, Used> batch_deadlines_;
   const bool plain_;  // is there nothing to see to when a call comes that wishes nothing?
-  Boarding boarding_;
-  Owned<Tuner> tuner_;
-  std::vector<Owned<Running>> idle_;  // to be used again
-  std::int64_t letters_ = 0;          // withdrawn calls that had their turn, less the letters about them that were read
+  Late<Boarding, Used> boarding_;
+  Late<Owned<Tuner>, Used> tuner_;
+  Late<std::vector<Owned<Running>>, Used> idle_;  // to be used again
+  std::int64_t letters_ = 0;  // withdrawn calls that had their turn, less the letters about them that were read
   std::size_t kept_ = 0;
   std::size_t kept_by_users_ = 0;
   std::uint64_t batches_ = 0;

@@ -17,7 +17,7 @@ namespace batching::detail {
 
 /// Those of one row that run, each for itself and its twins. Equal ones are found in constant time. Similar ones are
 /// looked for among the latest `window` of them, which is as far apart as two in one batch can be.
-template <class>
+template <class Used>
 class BasicDuplicates {
  public:
   BasicDuplicates(const DedupRules& rules, std::size_t window) noexcept
@@ -111,9 +111,9 @@ class BasicDuplicates {
 
   const DedupRules rules_;
   const std::size_t window_;
-  Index equal_;
-  std::vector<Part*> latest_;      // a ring
-  std::vector<float> embeddings_;  // theirs, one behind the other
+  Late<Index, Used> equal_;
+  Late<std::vector<Part*>, Used> latest_;      // a ring
+  Late<std::vector<float>, Used> embeddings_;  // theirs, one behind the other
   std::size_t next_ = 0;
   std::size_t filled_ = 0;
 };

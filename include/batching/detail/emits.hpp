@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/ranges.hpp>
 #include <batching/detail/running.hpp>
 #include <batching/hook.hpp>
 
 #include <any>
 #include <concepts>
 #include <cstddef>
-#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -26,13 +26,13 @@ class Emits {
  public:
   /// A payload for each item, in order: every caller hears those of its own items. Throws `std::invalid_argument` if
   /// there are more or fewer.
-  template <std::ranges::input_range Payloads>
+  template <InputRange Payloads>
   void emit(std::string_view hook, Payloads&& payloads) const {
-    emit_each<std::remove_cvref_t<std::ranges::range_value_t<Payloads>>>(hook, payloads);
+    emit_each<std::remove_cvref_t<ValueOf<Payloads>>>(hook, payloads);
   }
-  template <class T, std::ranges::input_range Payloads>
+  template <class T, InputRange Payloads>
   void emit(const Hook<T>& hook, Payloads&& payloads) const {
-    static_assert(std::convertible_to<std::ranges::range_reference_t<Payloads>, T>,
+    static_assert(std::convertible_to<ReferenceOf<Payloads>, T>,
                   "batching: emit(hook, payloads): the payloads must be of the hook's type, one for each item");
     emit_each<T>(hook.name, payloads);
   }

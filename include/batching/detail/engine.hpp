@@ -18,6 +18,7 @@
 #include <batching/detail/prefetch.hpp>
 #include <batching/detail/running.hpp>
 #include <batching/detail/this_thread.hpp>
+#include <batching/detail/when_used.hpp>
 #include <batching/detail/window.hpp>
 #include <batching/error.hpp>
 #include <batching/options.hpp>
@@ -153,6 +154,10 @@ class Engine final : public Core {
   };
 
   std::shared_ptr<Engine> self() { return std::static_pointer_cast<Engine>(shared_from_this()); }
+  template <class Executor>
+  static Executor kept_busy(const Executor& executor) {
+    return net::prefer(executor, net::execution::outstanding_work.tracked);
+  }
   static bool on_strand() noexcept { return strand_of_this_thread_ != nullptr; }
 
   /// Whatever the call and the options ask for.
@@ -237,7 +242,7 @@ class Engine final : public Core {
   /// for a moment; after that, what else the executor has to do comes first.
   void run(Left left) {
     using std::chrono::steady_clock;
-    constexpr auto moment = std::chrono::microseconds(50);
+    constexpr std::chrono::nanoseconds moment{50'000};
     if (left.batch == nullptr && !left.watched) return;
     const Inside inside(this);
     const auto enough = owns_pool_ ? steady_clock::time_point::max() : steady_clock::now() + moment;
@@ -279,6 +284,7 @@ class Engine final : public Core {
   /// What throws here, and that is memory that cannot be had, ends the process: half a decision is nothing to go on
   /// from, and whoever waits would wait for ever.
   [[nodiscard]] Left process(Role role) noexcept;
+  void step(Role role, Left& left, Delivery& delivery) noexcept;
   [[nodiscard]] bool summon(Role role, Delivery& delivery);
   [[gnu::always_inline]] void read(Mail& mail, Delivery& delivery) {
     if (mail.kind != Mail::Kind::submission) [[unlikely]]
@@ -307,10 +313,10 @@ class Engine final : public Core {
   const Time made_;
   std::shared_ptr<ContextWatch> watch_;
   alignas(cache_line) std::atomic<bool> summoned_ = false;  // a runner is on its way to take a batch
-  Dispatcher dispatcher_;
+  Late<Dispatcher, Clock> dispatcher_;
   Lookout lookout_;
   Alarm<Clock> alarm_;
-  std::vector<Closing*> closings_;
+  Late<std::vector<Closing*>, Clock> closings_;
   Time last_arrived_{};  // of the last submission read
   bool closed_ = false;
   /// While somebody waits, nobody else may be there to keep this alive and the executor at work.
@@ -323,10 +329,17 @@ class Engine final : public Core {
 /// Reads all mail, decides, and steps off.
 template <class Clock>
 typename Engine<Clock>::Left Engine<Clock>::process(Role role) noexcept {
-  const Engine* outer = std::exchange(strand_of_this_thread_, this);
-  std::optional<Inside> inside(std::in_place, this);  // destructors of the user's run here
   Left left;
   Delivery delivery;
+  step(role, left, delivery);
+  delivery.hand_over(*this, false);
+  return left;
+}
+
+template <class Clock>
+void Engine<Clock>::step(Role role, Left& left, Delivery& delivery) noexcept {
+  const Engine* outer = std::exchange(strand_of_this_thread_, this);
+  const Inside inside(this);  // destructors of the user's run here
   if (role == Role::watcher) lookout_.found();
   do {
     for (Mail* mail = intake_.take(); mail != nullptr;) {
@@ -358,10 +371,7 @@ typename Engine<Clock>::Left Engine<Clock>::process(Role role) noexcept {
     if (intake_.leave(until, window.lacking_behind(), left.watched)) break;
     if (left.watched) lookout_.found();
   } while (true);
-  inside.reset();
   strand_of_this_thread_ = outer;
-  delivery.hand_over(*this, false);
-  return left;
 }
 
 /// A batch can leave, and somebody has to take it. False: the executor takes nothing, and nobody will come back from a
@@ -456,7 +466,7 @@ void Engine<Clock>::settle(Delivery& delivery) {
   if (held == (itself_ != nullptr)) return;
   if (held) {
     itself_ = self();
-    if (!homeless()) busy_ = net::prefer(executor(), net::execution::outstanding_work.tracked);
+    if (!homeless()) busy_ = kept_busy(executor());
   } else {
     busy_ = {};
     itself_.reset();  // whoever is on the strand holds another

@@ -4,6 +4,7 @@
 
 #include <batching/detail/label.hpp>
 #include <batching/detail/owned.hpp>
+#include <batching/detail/when_used.hpp>
 
 #include <bit>
 #include <cstddef>
@@ -74,7 +75,7 @@ class FingerprintOf final : public Fingerprint {
   void destroy() noexcept override { detail::destroy(this, RecyclingAllocator<void>()); }
 
   const Thing thing_;
-  const std::vector<float> embedding_;
+  const Late<std::vector<float>, Thing> embedding_;
   const Functions& functions_;
 };
 
@@ -90,7 +91,8 @@ inline constexpr std::size_t embedding_step = 16;
 }
 
 /// The same direction with length 1; what has none is similar to nothing.
-[[nodiscard]] inline std::vector<float> normalized(std::vector<float> embedding) {
+template <class Vector>
+[[nodiscard]] Vector normalized(Vector embedding) {
   double square = 0;
   for (const float x : embedding) square += static_cast<double>(x) * static_cast<double>(x);
   const double length = square_root(square);

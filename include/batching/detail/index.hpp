@@ -19,7 +19,7 @@ struct Indexed {
 
 /// Several entries may be equal: it is the user's to say what is, so entries are removed by their address. Every
 /// function takes constant time on average, for any hash function.
-template <class>
+template <class Used>
 class BasicIndex {
  public:
   BasicIndex() = default;
@@ -89,7 +89,7 @@ class BasicIndex {
     return static_cast<std::size_t>(mixed ^ (mixed >> 32U)) & (chains_.size() - 1);
   }
 
-  std::vector<Indexed*> chains_;  // a power of two
+  Late<std::vector<Indexed*>, Used> chains_;  // a power of two
   std::size_t size_ = 0;
 };
 using Index = BasicIndex<WhenUsed>;

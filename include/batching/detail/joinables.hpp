@@ -13,7 +13,7 @@
 namespace batching::detail {
 
 /// On the strand. Holds a reference of each, until its batch is over.
-template <class>
+template <class Used>
 class BasicJoinables {
  public:
   BasicJoinables() = default;
@@ -44,7 +44,7 @@ class BasicJoinables {
   }
 
  private:
-  Index by_fingerprint_;
+  Late<Index, Used> by_fingerprint_;
 };
 using Joinables = BasicJoinables<WhenUsed>;
 

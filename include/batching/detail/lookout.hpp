@@ -18,7 +18,7 @@ namespace batching::detail {
 /// Not where many callers share a batch: they share the wake-ups as well, and want the processors for themselves.
 class Lookout {
  public:
-  static constexpr auto moment = std::chrono::microseconds(10);
+  static constexpr std::chrono::nanoseconds moment{10'000};
   static constexpr std::size_t few_callers = 8;
 
   /// Nothing to do: is it worth while to look out? To be asked once, by whoever then does.

@@ -4,6 +4,7 @@
 
 #include <batching/detail/open_requests.hpp>
 #include <batching/detail/outputs.hpp>
+#include <batching/detail/ranges.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -11,7 +12,6 @@
 #include <iterator>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <type_traits>
 #include <utility>
 
@@ -21,10 +21,10 @@ namespace batching::detail {
 template <class MapInputs, class Requests>
 class MappedItems {
  public:
-  using Request = std::ranges::range_value_t<Requests>;
+  using Request = ValueOf<Requests>;
   using Range = std::invoke_result_t<const MapInputs&, Request&>;
-  static_assert(std::ranges::input_range<Range>, "batching: map_inputs must return a range of items");
-  using Item = std::ranges::range_value_t<Range>;
+  static_assert(InputRange<Range>, "batching: map_inputs must return a range of items");
+  using Item = ValueOf<Range>;
 
   class Iterator {
    public:
@@ -69,7 +69,7 @@ class MappedItems {
     [[nodiscard]] bool is_over() { return at == std::ranges::end(items); }
 
     std::conditional_t<std::is_lvalue_reference_v<Range>, Range, std::remove_cvref_t<Range>> items;
-    std::ranges::iterator_t<decltype(items)> at;
+    IteratorOf<decltype(items)> at;
   };
 
   /// The next item, if there is one. Is it its request's last? That has to be known before it is answered, so the one
@@ -108,7 +108,7 @@ class MappedItems {
   std::shared_ptr<const MapInputs> map_inputs_;
   Requests requests_;
   std::shared_ptr<OpenRequests<Request>> open_;
-  std::optional<std::ranges::iterator_t<Requests>> at_;
+  std::optional<IteratorOf<Requests>> at_;
   std::optional<Reading> reading_;
   std::optional<Item> item_;
   std::exception_ptr error_;

@@ -121,13 +121,13 @@ class MappedStreamState : public std::enable_shared_from_this<MappedStreamState<
   void reply_to_all(Array<Stored<Reply>>& replies) {
     try {
       while (!is_over_) {
-        auto complete = requests_->take(items_);
-        if (complete.empty()) return;
+        const auto complete = requests_->take(items_);
+        if (!complete) return;
         if constexpr (std::is_void_v<Reply>) {
-          reply(*map_results_, std::exchange(outputs_, {}), complete.front().request);
+          reply(*map_results_, std::exchange(outputs_, {}), complete->request);
           replies.push_back(Nothing());
         } else {
-          replies.push_back(reply(*map_results_, std::exchange(outputs_, {}), complete.front().request));
+          replies.push_back(reply(*map_results_, std::exchange(outputs_, {}), complete->request));
         }
         ++replied_;
       }

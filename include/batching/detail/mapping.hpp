@@ -3,13 +3,13 @@
 #pragma once
 
 #include <batching/detail/outputs.hpp>
+#include <batching/detail/ranges.hpp>
 
 #include <concepts>
 #include <cstddef>
 #include <functional>
 #include <iterator>
 #include <memory>
-#include <ranges>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -21,7 +21,7 @@ template <class Request, class MapInputs>
 concept RequestFor = std::invocable<const MapInputs&, Request&>;
 /// A range of that.
 template <class Requests, class MapInputs>
-concept RequestsFor = std::ranges::input_range<Requests> && RequestFor<std::ranges::range_value_t<Requests>, MapInputs>;
+concept RequestsFor = InputRange<Requests> && RequestFor<ValueOf<Requests>, MapInputs>;
 
 /// One request, kept until its reply.
 template <class Request>
@@ -40,7 +40,7 @@ struct Several {
   std::vector<std::size_t> counts;
 };
 template <class Requests>
-Several(Requests&&) -> Several<std::ranges::range_value_t<Requests>>;
+Several(Requests&&) -> Several<ValueOf<Requests>>;
 
 template <class Items, class Range>
 void append(Items& items, Range&& range) {
@@ -50,16 +50,16 @@ void append(Items& items, Range&& range) {
 template <class MapInputs, class Request>
 [[nodiscard]] auto items_of(const MapInputs& map_inputs, One<Request>& one) {
   using Range = std::invoke_result_t<const MapInputs&, Request&>;
-  static_assert(std::ranges::input_range<Range>, "batching: map_inputs must return a range of items");
-  std::vector<std::ranges::range_value_t<Range>> items;
+  static_assert(InputRange<Range>, "batching: map_inputs must return a range of items");
+  std::vector<ValueOf<Range>> items;
   append(items, std::invoke(map_inputs, one.request));
   return items;
 }
 template <class MapInputs, class Request>
 [[nodiscard]] auto items_of(const MapInputs& map_inputs, Several<Request>& several) {
   using Range = std::invoke_result_t<const MapInputs&, Request&>;
-  static_assert(std::ranges::input_range<Range>, "batching: map_inputs must return a range of items");
-  std::vector<std::ranges::range_value_t<Range>> items;
+  static_assert(InputRange<Range>, "batching: map_inputs must return a range of items");
+  std::vector<ValueOf<Range>> items;
   several.counts.clear();
   for (Request& request : several.requests) {
     const std::size_t before = items.size();

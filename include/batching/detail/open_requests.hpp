@@ -3,8 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <deque>
 #include <limits>
-#include <list>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -20,16 +21,15 @@ class OpenRequests {
 
   /// `item` is the number of its first one.
   [[nodiscard]] Request& open(Request request) {
-    std::list<Entry> one;
-    one.push_back({std::move(request), std::nullopt});
+    auto entry = std::make_unique<Entry>(Entry{std::move(request), std::nullopt});
     const std::lock_guard lock(mutex_);
-    entries_.splice(entries_.end(), one);
-    return entries_.back().request;
+    entries_.push_back(std::move(entry));
+    return entries_.back()->request;
   }
   /// The one that was opened last has all its items: those before this one.
   void close(std::size_t end) {
     const std::lock_guard lock(mutex_);
-    entries_.back().end = end;
+    entries_.back()->end = end;
   }
 
   // --- Who has the outputs. ---
@@ -38,14 +38,14 @@ class OpenRequests {
     Request request;
     std::optional<std::size_t> end;
   };
-  /// The oldest, if all its items come before this one; as a list of one, or of none.
-  [[nodiscard]] std::list<Entry> take(std::size_t item) {
-    std::list<Entry> one;
+  /// The oldest, if all its items come before this one.
+  [[nodiscard]] std::unique_ptr<Entry> take(std::size_t item) {
     const std::lock_guard lock(mutex_);
-    if (entries_.empty() || !entries_.front().end || *entries_.front().end > item) return one;
-    one.splice(one.end(), entries_, entries_.begin());
+    if (entries_.empty() || !entries_.front()->end || *entries_.front()->end > item) return nullptr;
+    auto oldest = std::move(entries_.front());
+    entries_.pop_front();
     ++taken_;
-    return one;
+    return oldest;
   }
   /// The number of the request that an item belongs to, and where its items end as far as is known.
   struct Place {
@@ -55,10 +55,10 @@ class OpenRequests {
   [[nodiscard]] Place place_of(std::size_t item) const {
     const std::lock_guard lock(mutex_);
     Place place{taken_, std::numeric_limits<std::size_t>::max()};
-    for (const Entry& entry : entries_) {
-      if (!entry.end) break;
-      if (item < *entry.end) {
-        place.end = *entry.end;
+    for (const auto& entry : entries_) {
+      if (!entry->end) break;
+      if (item < *entry->end) {
+        place.end = *entry->end;
         break;
       }
       ++place.request;
@@ -68,7 +68,7 @@ class OpenRequests {
 
  private:
   mutable std::mutex mutex_;
-  std::list<Entry> entries_;
+  std::deque<std::unique_ptr<Entry>> entries_;
   std::size_t taken_ = 0;
 };
 

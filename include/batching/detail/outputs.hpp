@@ -2,13 +2,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/ranges.hpp>
 #include <batching/detail/recycling.hpp>
 
 #include <concepts>
 #include <cstddef>
+#include <iterator>
 #include <memory>
 #include <optional>
-#include <ranges>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -72,7 +73,7 @@ void give_back(BasicBoolArray<L>& array) noexcept {
 /// An element of a range: moved from what owns its elements and was given away, else as it is.
 template <class Range, class Iterator>
 [[nodiscard]] decltype(auto) element(const Iterator& at) {
-  if constexpr (std::ranges::borrowed_range<Range>) {
+  if constexpr (BorrowedRange<Range>) {
     return *at;
   } else {
     return std::ranges::iter_move(at);
@@ -84,14 +85,13 @@ template <class In, class Range>
 [[nodiscard]] Array<In> to_array(Range&& range) {
   if constexpr (std::same_as<Range, Array<In>>) {
     return std::forward<Range>(range);
-  } else if constexpr (std::ranges::contiguous_range<Range> && std::ranges::sized_range<Range> &&
-                       std::ranges::borrowed_range<Range> &&
-                       std::same_as<std::vector<std::ranges::range_value_t<Range>>, Array<In>>) {
+  } else if constexpr (ContiguousRange<Range> && SizedRange<Range> && BorrowedRange<Range> &&
+                       std::same_as<std::vector<ValueOf<Range>>, Array<In>>) {
     const auto* first = std::ranges::data(range);
     return Array<In>(first, first + std::ranges::size(range));  // at once, if it is bytes
   } else {
     Array<In> inputs;
-    if constexpr (std::ranges::sized_range<Range>) inputs.reserve(static_cast<std::size_t>(std::ranges::size(range)));
+    if constexpr (SizedRange<Range>) inputs.reserve(static_cast<std::size_t>(std::ranges::size(range)));
     for (auto at = std::ranges::begin(range); at != std::ranges::end(range); ++at) {
       inputs.push_back(static_cast<In>(element<Range>(at)));
     }

@@ -37,11 +37,10 @@ inline constexpr std::chrono::steady_clock::time_point no_limit = std::chrono::s
 inline void park(const Word& word, std::uint32_t value, std::chrono::steady_clock::time_point limit) noexcept {
   timespec until{};
   if (limit != no_limit) {
-    const auto since_epoch = limit.time_since_epoch();
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
-    if (seconds.count() < 0) return;
-    until.tv_sec = static_cast<time_t>(seconds.count());
-    until.tv_nsec = static_cast<long>(std::chrono::nanoseconds(since_epoch - seconds).count());
+    const std::chrono::nanoseconds since_epoch = limit.time_since_epoch();
+    if (since_epoch.count() < 0) return;
+    until.tv_sec = static_cast<time_t>(since_epoch.count() / 1'000'000'000);
+    until.tv_nsec = static_cast<long>(since_epoch.count() % 1'000'000'000);
   }
   ::syscall(SYS_futex, reinterpret_cast<const std::uint32_t*>(&word), FUTEX_WAIT_BITSET_PRIVATE, value,
             limit == no_limit ? nullptr : &until, nullptr, FUTEX_BITSET_MATCH_ANY);

@@ -26,7 +26,7 @@ struct Setting {
 };
 
 /// A copy of the arrivals, so that all settings are tried on the same ones. 20 KiB.
-template <class>
+template <class Used>
 class BasicReplay {
  public:
   /// What would have come out, in nanoseconds.
@@ -103,8 +103,8 @@ class BasicReplay {
 
   std::array<Group, Arrivals::groups + 1> groups_{};
   std::size_t size_ = 0;
-  std::vector<double> free_;  // when each partition is, as a heap
-  Latencies latencies_;
+  Late<std::vector<double>, Used> free_;  // when each partition is, as a heap
+  Late<Latencies, Used> latencies_;
 };
 using Replay = BasicReplay<WhenUsed>;
 

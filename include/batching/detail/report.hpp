@@ -19,7 +19,7 @@
 namespace batching::detail {
 
 /// Filled by the strand when the batch leaves, and by whoever fails items of it; told off the strand.
-template <class>
+template <class Used>
 class BasicReport {
  public:
   void begin(Time now) {
@@ -106,8 +106,8 @@ class BasicReport {
   std::size_t different_ = 0;
   Time left_{};
   Time longest_wait_{};
-  std::vector<CallInBatch> calls_;
-  std::vector<const void*> callers_;
+  Late<std::vector<CallInBatch>, Used> calls_;
+  Late<std::vector<const void*>, Used> callers_;
   std::atomic<std::size_t> failed_ = 0;
   std::exception_ptr error_;
 };

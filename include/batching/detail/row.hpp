@@ -36,9 +36,10 @@ namespace batching::detail {
 /// The row is cut into batches as late as possible: when a partition takes one. Until then whoever cancels leaves no
 /// gap, and an expired window keeps growing up to `batch_size`. Every function takes time in the number of priorities
 /// in use, but `take`, which also takes as long as the batch that it returns.
-template <class>
+template <class Used>
 class BasicRow final : public Deadline, public Indexed {
  public:
+  using Slices = Late<std::vector<Slice>, Used>;
   static constexpr std::uint32_t most_passed_over = 64;
   static constexpr Time at_once = Time::min();
   /// A call of so many batches is large: it leaves half of each batch to those behind it.
@@ -110,16 +111,16 @@ class BasicRow final : public Deadline, public Indexed {
       closed_.append(level);
       level = Level{{}, level.priority};
     }
-    if (closed_.last != last) closed_.last->sealed = reason;
+    if (closed_.last != last) closed_.last->sealed = {true, reason};
     if (duplicates) duplicates->clear();
     forget_empty();
   }
 
   /// The window at the head of the row; its slices are added to `batch`. Somebody has to wait.
-  [[nodiscard]] Departure take(std::vector<Slice>& batch) {
+  [[nodiscard]] Departure take(Slices& batch) {
     const bool waited = rules_.batch_timeout.count() > 0 || lacks_company();
     Departure departure;
-    std::optional<CloseReason> sealed;
+    Seal sealed;
     bool room = true;
     if (!closed_.empty()) {
       room = take_from(closed_, departure, sealed, batch);
@@ -136,7 +137,7 @@ class BasicRow final : public Deadline, public Indexed {
     forget_empty();
     departure.reason = departure.weight == rules_.batch_size ? CloseReason::size
                        : !room                               ? CloseReason::weight
-                       : sealed                              ? *sealed
+                       : sealed                              ? sealed.reason
                        : waited                              ? CloseReason::timeout
                                                              : CloseReason::idle;
     return departure;
@@ -175,7 +176,7 @@ class BasicRow final : public Deadline, public Indexed {
     bool served = false;       // by the batch that is being taken
     std::uint32_t passed = 0;  // batches that have left in a row without any of these
   };
-  using Levels = std::vector<Level, RecyclingAllocator<Level>>;
+  using Levels = Late<std::vector<Level, RecyclingAllocator<Level>>, Used>;
 
   void gain(std::size_t weight) noexcept {
     weight_ += weight;
@@ -223,7 +224,7 @@ class BasicRow final : public Deadline, public Indexed {
   }
 
   /// False when the batch has room no more; up to a seal.
-  bool take_from(Level& level, Departure& departure, std::optional<CloseReason>& sealed, std::vector<Slice>& batch) {
+  bool take_from(Level& level, Departure& departure, Seal& sealed, Slices& batch) {
     if (level.empty()) return true;
     if (rules_.weighted) return take_by_weight(level, departure, sealed, batch);
     level.served = true;
@@ -289,8 +290,7 @@ class BasicRow final : public Deadline, public Indexed {
     return rules_.batch_size > most_items / most_batches ? most_items
                                                          : static_cast<std::uint32_t>(rules_.batch_size) * most_batches;
   }
-  bool take_by_weight(Level& level, Departure& departure, std::optional<CloseReason>& sealed,
-                      std::vector<Slice>& batch) {
+  bool take_by_weight(Level& level, Departure& departure, Seal& sealed, Slices& batch) {
     while (!level.empty() && departure.weight < rules_.batch_size) {
       Part& part = static_cast<Part&>(*level.first);
       if (part.weight > rules_.batch_size - departure.weight) return false;

@@ -32,29 +32,30 @@ struct Kept : Mail {
 class SharedCall;
 
 /// What the strand knows of a batch. Recycled: it is used again once it is over and no handle refers to it.
-class Running : public Finished, public Kept, public Deadline {
+template <class Used>
+class BasicRunning : public Finished, public Kept, public Deadline {
  public:
-  Running() = default;
-  Running(const Running&) = delete;
-  Running& operator=(const Running&) = delete;
-  ~Running() override {
+  BasicRunning() = default;
+  BasicRunning(const BasicRunning&) = delete;
+  BasicRunning& operator=(const BasicRunning&) = delete;
+  ~BasicRunning() override {
     if (within_ != nullptr && within_->release()) delete within_;
   }
 
   /// Calls the batch function with it. Nothing leaves here; what was thrown has been given to the callers.
   virtual void run() noexcept = 0;
 
-  std::vector<Slice> slices;
+  Late<std::vector<Slice>, Used> slices;
   BatchInfo info;
   /// The calls to be seen to when it is over, each with a reference: those with a deadline, all of them if the batch
   /// itself has one, and those of which items still waited when it left; if they fail, the others need not run.
-  std::vector<Call*> watched;
-  std::vector<SharedCall*> joinables;  // of it
-  Audience audience;                   // who listens to its hooks
-  Time oldest{};                       // when the first of its items came
-  Time started{};                      // when it left
-  Time ended{};                        // when its last answer was given
-  Owned<Report> report;                // if there is an observer
+  Late<std::vector<Call*>, Used> watched;
+  Late<std::vector<SharedCall*>, Used> joinables;  // of it
+  Late<Audience, Used> audience;                   // who listens to its hooks
+  Time oldest{};                                   // when the first of its items came
+  Time started{};                                  // when it left
+  Time ended{};                                    // when its last answer was given
+  Late<Owned<Report>, Used> report;                // if there is an observer
 
   void start(Core& core) noexcept { start(core, core); }
   void start(Core& core, Owner& owner) noexcept {
@@ -70,7 +71,7 @@ class Running : public Finished, public Kept, public Deadline {
   }
 
   /// As a part of a larger batch, which it keeps.
-  void start_within(Running& whole, Owner& owner) noexcept {
+  void start_within(BasicRunning& whole, Owner& owner) noexcept {
     whole.add_reference();
     within_ = &whole;
     start(whole.core(), owner);
@@ -134,8 +135,8 @@ class Running : public Finished, public Kept, public Deadline {
  private:
   Core* core_ = nullptr;
   Owner* owner_ = nullptr;
-  Running* within_ = nullptr;  // with a reference
-  Delivery delivery_;
+  BasicRunning* within_ = nullptr;  // with a reference
+  Late<Delivery, Used> delivery_;
   std::atomic<bool> overdue_ = false;
   std::atomic<bool> failed_as_a_whole_ = false;
   std::atomic<std::size_t> pending_ = 0;

@@ -4,10 +4,10 @@
 
 #include <batching/batch.hpp>
 #include <batching/detail/asio.hpp>
+#include <batching/detail/ranges.hpp>
 #include <batching/result.hpp>
 
 #include <concepts>
-#include <ranges>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -35,11 +35,11 @@ struct Awaited<net::awaitable<T>> {
 
 /// A range with one `Out`, or one `Result<Out>`, for each input. Its elements are moved if it owns them, else copied.
 template <class R, class Out>
-concept OutcomeRange = std::ranges::sized_range<R> && std::ranges::input_range<R> &&
-    (std::same_as<std::ranges::range_value_t<R>, Result<Out>> ||
-     (!std::is_void_v<Out> && (std::convertible_to<std::ranges::range_reference_t<R>, Stored<Out>> ||
-                               (!std::ranges::borrowed_range<std::remove_cvref_t<R>> &&
-                                std::convertible_to<std::ranges::range_rvalue_reference_t<R>, Stored<Out>>))));
+concept OutcomeRange = SizedRange<R> && InputRange<R> &&
+    (std::same_as<ValueOf<R>, Result<Out>> ||
+     (!std::is_void_v<Out> &&
+      (std::convertible_to<ReferenceOf<R>, Stored<Out>> ||
+       (!BorrowedRange<std::remove_cvref_t<R>> && std::convertible_to<RvalueReferenceOf<R>, Stored<Out>>))));
 /// What a batch function may return, or await.
 template <class R, class Out>
 concept Outcome = (std::is_void_v<R> && std::is_void_v<Out>) || (!std::is_void_v<R> && OutcomeRange<R&, Out>);

@@ -9,6 +9,7 @@
 #include <batching/detail/call.hpp>
 #include <batching/detail/engine.hpp>
 #include <batching/detail/outputs.hpp>
+#include <batching/detail/ranges.hpp>
 #include <batching/detail/stream_state.hpp>
 #include <batching/detail/time.hpp>
 #include <batching/error.hpp>
@@ -19,11 +20,10 @@
 #include <concepts>
 #include <cstddef>
 #include <exception>
-#include <map>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <ranges>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -48,7 +48,9 @@ class StreamSource final : public StreamState<Out> {
   }
 
   ~StreamSource() override {
-    for (const auto& entry : calls_) entry.second.call->release();
+    for (const Place& place : places_) {
+      if (place.call != nullptr) place.call->release();
+    }
   }
 
   /// One thread at a time takes from the range and submits, so that items go out in order; others leave it to that one.
@@ -57,7 +59,7 @@ class StreamSource final : public StreamState<Out> {
     for (std::size_t pulled = 0;; ++pulled) {
       {
         const std::lock_guard lock(pull_mutex_);
-        if (pulling_ || done_ || calls_.size() >= most_) return;
+        if (pulling_ || done_ || in_flight_ >= most_) return;
         pulling_ = pulled < most_;
       }
       if (pulled == most_) return pull_elsewhere();
@@ -93,20 +95,22 @@ class StreamSource final : public StreamState<Out> {
   }
 
  private:
-  /// A call that has not been answered, with a reference. Before it is launched it cannot be cancelled.
-  struct Flying {
-    Call* call;
-    bool launched;
+  /// Of a call that has not been answered, with a reference. Before it is launched it cannot be cancelled.
+  struct Place {
+    Call* call = nullptr;
+    bool launched = false;
+    std::size_t next_free = 0;
   };
 
   struct Answer {
-    Answer(std::shared_ptr<StreamSource> of, std::size_t item) noexcept : source(std::move(of)), number(item) {}
+    Answer(std::shared_ptr<StreamSource> of, std::size_t item, std::size_t at) noexcept
+        : source(std::move(of)), number(item), place(at) {}
     Answer(Answer&&) noexcept = default;
     Answer& operator=(Answer&&) = delete;
     ~Answer() {
       if (!source) return;
       // Destroyed uncalled: the executor is no more. Or it has never been a call's.
-      if (source->forget(number)) source->failed(number, std::make_exception_ptr(Error(errc::closed)));
+      if (source->forget(place)) source->failed(number, std::make_exception_ptr(Error(errc::closed)));
     }
 
     using TakesAddress = void;
@@ -117,12 +121,13 @@ class StreamSource final : public StreamState<Out> {
       } else {
         its->answered(number, nullptr, output);
       }
-      (void)its->forget(number);
+      (void)its->forget(place);
       its->pull();
     }
 
     std::shared_ptr<StreamSource> source;
     std::size_t number;
+    std::size_t place;
   };
 
   static std::size_t most_in_flight(const BasicOptions<In>& options) {
@@ -154,22 +159,30 @@ class StreamSource final : public StreamState<Out> {
       its.offset = number;
       self->options_.on_hook(its);
     };
+    const std::size_t place = take_place();
     auto* call = create<CallOf>(RecyclingAllocator<void>(), std::move(input), engine_, std::size_t{1}, true,
-                                Answer(self, number));
-    call->add_reference();  // for `calls_`
+                                Answer(self, number, place));
+    call->add_reference();  // for its place
     call->add_reference();  // for this function
     {
       const std::lock_guard lock(pull_mutex_);
-      calls_.emplace(number, Flying{call, false});
+      places_[place].call = call;
     }
     launch(*call, engine_, workshop_->options, options, false);
     {
       const std::lock_guard lock(pull_mutex_);
-      const auto at = calls_.find(number);
-      if (at != calls_.end()) at->second.launched = true;
+      if (places_[place].call == call) places_[place].launched = true;
     }
     if (this->over()) call->cancel(this->core());
     call->release();
+  }
+  std::size_t take_place() {
+    const std::lock_guard lock(pull_mutex_);
+    if (free_ == places_.size()) places_.push_back({.next_free = free_ + 1});
+    const std::size_t place = free_;
+    free_ = places_[place].next_free;
+    ++in_flight_;
+    return place;
   }
   /// Nobody will get past that item: no other is read.
   void failed(std::size_t number, const std::exception_ptr& error) {
@@ -179,28 +192,28 @@ class StreamSource final : public StreamState<Out> {
     }
     this->answered(number, error, nullptr);
   }
-  /// False: it was not in flight.
-  bool forget(std::size_t number) {
+  /// Gives its place back. False: no call has had it.
+  bool forget(std::size_t place) {
     Call* call = nullptr;
     {
       const std::lock_guard lock(pull_mutex_);
-      const auto at = calls_.find(number);
-      if (at == calls_.end()) return false;
-      call = at->second.call;
-      calls_.erase(at);
+      call = places_[place].call;
+      places_[place] = {.next_free = free_};
+      free_ = place;
+      --in_flight_;
     }
-    call->release();
-    return true;
+    if (call != nullptr) call->release();
+    return call != nullptr;
   }
 
   void withdraw() override {
     std::vector<Call*> calls;
     {
       const std::lock_guard lock(pull_mutex_);
-      for (const auto& [number, flying] : calls_) {
-        if (!flying.launched) continue;  // whoever launches it will look
-        flying.call->add_reference();
-        calls.push_back(flying.call);
+      for (const Place& place : places_) {
+        if (!place.launched) continue;  // it is free, or whoever launches it will look
+        place.call->add_reference();
+        calls.push_back(place.call);
       }
     }
     for (Call* call : calls) {
@@ -213,13 +226,15 @@ class StreamSource final : public StreamState<Out> {
   const std::shared_ptr<BatchWorkshop<In, Out>> workshop_;
   const CallOptions options_;
   Range range_;
-  std::optional<std::ranges::iterator_t<Range>> at_;
+  std::optional<IteratorOf<Range>> at_;
   const std::size_t most_;
   Time deadline_ = never;
   std::mutex pull_mutex_;
   bool pulling_ = false;
   bool done_ = false;
-  std::map<std::size_t, Flying> calls_;
+  std::vector<Place> places_;
+  std::size_t free_ = 0;  // the first free one; behind the last: there is none
+  std::size_t in_flight_ = 0;
 };
 
 }  // namespace batching::detail

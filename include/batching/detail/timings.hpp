@@ -19,7 +19,7 @@ namespace batching::detail {
 
 /// Writes a `Histogram`, in little memory: an idle batcher is to be small. It has only the buckets between the shortest
 /// and the longest duration so far, in half the width.
-template <class>
+template <class Used>
 class BasicRecorder {
  public:
   void record(Time duration, std::uint32_t times) {
@@ -54,15 +54,15 @@ class BasicRecorder {
     first_ = static_cast<std::uint32_t>(first);
   }
 
-  std::vector<std::uint32_t> counts_;  // of the buckets from `first_` on
+  Late<std::vector<std::uint32_t>, Used> counts_;  // of the buckets from `first_` on
   std::uint32_t first_ = 0;
   std::uint32_t count_ = 0;
-  Owned<Histogram> older_;
+  Late<Owned<Histogram>, Used> older_;
 };
 using Recorder = BasicRecorder<WhenUsed>;
 
 /// Belongs to the strand.
-template <class>
+template <class Used>
 class BasicTimings {
  public:
   void waited(Time duration, std::uint32_t items) { recorders().queue_wait.record(duration, items); }
@@ -96,7 +96,7 @@ class BasicTimings {
     return *recorders_;
   }
 
-  Owned<Recorders> recorders_;
+  Late<Owned<Recorders>, Used> recorders_;
   Time last_{};
   Time busy_{};
 };

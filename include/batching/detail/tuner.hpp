@@ -24,7 +24,7 @@ namespace batching::detail {
 /// The simple rule: additive steps, and a dead band around the target so that it comes to rest. (Clipper grows by
 /// addition and shrinks by multiplication, from which it never rests: Crankshaw and others, NSDI 2017.) Every decision
 /// is about batches that ran since the last one.
-template <class>
+template <class Used>
 class BasicAdditiveRule {
  public:
   static constexpr std::size_t step = 4;
@@ -45,7 +45,7 @@ class BasicAdditiveRule {
   }
 
  private:
-  Latencies latencies_;
+  Late<Latencies, Used> latencies_;
   std::size_t seen_ = 0;
 };
 using AdditiveRule = BasicAdditiveRule<WhenUsed>;
@@ -65,12 +65,12 @@ using AdditiveRule = BasicAdditiveRule<WhenUsed>;
 /// What waited all the time since the last round is a standing queue, and waits also when the replay begins: else a
 /// setting that falls behind slowly would look well over the few arrivals that are kept. (The measure of CoDel: Nichols
 /// and Jacobson, 2012.)
-template <class>
+template <class Used>
 class BasicReplayRule {
  public:
-  static constexpr std::size_t first_after = 32;                 // batches
-  static constexpr Time pause = std::chrono::microseconds(250);  // between replays, where batches are faster than that
-  static constexpr int most_replays = 2;                         // when a batch is over
+  static constexpr std::size_t first_after = 32;  // batches
+  static constexpr Time pause{250'000};           // between replays, where batches are faster than that
+  static constexpr int most_replays = 2;          // when a batch is over
 
   BasicReplayRule(const Adaptive& adaptive, std::size_t partitions)
       : adaptive_(adaptive),
@@ -197,19 +197,19 @@ class BasicReplayRule {
   }
 
   Adaptive adaptive_;
-  Arrivals arrivals_;
-  BatchCosts costs_;
+  Late<Arrivals, Used> arrivals_;
+  Late<BatchCosts, Used> costs_;
   std::size_t leading_;
   double partitions_;
-  Replay replay_;
+  Late<Replay, Used> replay_;
   double rate_ = 0;  // items per nanosecond, the highest of late
   double pace_ = 1;
   std::uint64_t standing_ = std::numeric_limits<std::uint64_t>::max();
   Time next_{0};
   std::uint64_t news_from_ = 0;
 
-  std::vector<Candidate> candidates_;
-  std::vector<Candidate> before_;  // those of the last round
+  Late<std::vector<Candidate>, Used> candidates_;
+  Late<std::vector<Candidate>, Used> before_;  // those of the last round
   std::size_t next_candidate_ = 0;
   double needed_ = clearly;
   bool shrunk_ = false;
@@ -218,7 +218,7 @@ using ReplayRule = BasicReplayRule<WhenUsed>;
 
 /// It has no clock and no thread: times come in as values, a setting comes out. Not thread-safe. Nothing is allocated
 /// after the construction.
-template <class>
+template <class Used>
 class BasicTuner {
  public:
   BasicTuner(const Adaptive& adaptive, std::size_t partitions, Setting initial)
@@ -250,8 +250,8 @@ class BasicTuner {
 
  private:
   Adaptive adaptive_;
-  AdditiveRule additive_;
-  Owned<ReplayRule> replay_;  // 45 KiB
+  Late<AdditiveRule, Used> additive_;
+  Late<Owned<ReplayRule>, Used> replay_;  // 45 KiB
   Setting setting_;
 };
 using Tuner = BasicTuner<WhenUsed>;

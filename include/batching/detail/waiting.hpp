@@ -15,7 +15,6 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <optional>
 #include <utility>
 
 namespace batching::detail {
@@ -23,6 +22,13 @@ namespace batching::detail {
 template <class>
 class BasicRow;
 using Row = BasicRow<WhenUsed>;
+
+/// Why a window was closed by hand, if it was.
+struct Seal {
+  bool is_set = false;
+  CloseReason reason{};
+  explicit operator bool() const noexcept { return is_set; }
+};
 
 /// What the window knows of a submission: how many items, since when, and its place in the row. One per call, not per
 /// item; the call's owner keeps it alive and in place while it waits. (The members stand in an order without gaps.)
@@ -32,7 +38,7 @@ struct Waiting : Mail {
   explicit Waiting(std::uint32_t items = 1) noexcept : Mail(Kind::submission), size(items) {}
 
   /// Set on the last call of a window that was closed by hand: nobody behind it travels with it.
-  std::optional<CloseReason> sealed{};
+  Seal sealed;
   bool at_door = false;  // not in the row yet: it waits for room
   std::uint32_t size;    // items
   Time arrived = unknown;

@@ -27,7 +27,7 @@ namespace batching::detail {
 /// the partitions fairly, and among those that have just begun the oldest is the first.
 ///
 /// With weights or keys, what is submitted and what leaves are the `Part`s of calls.
-template <class>
+template <class Used>
 class BasicWindow {
  public:
   explicit BasicWindow(const Options& options)
@@ -99,7 +99,7 @@ class BasicWindow {
 
   /// The batch that leaves now, if one can: its slices are written to `batch` (emptied first), its partition is taken
   /// and its items wait no more.
-  [[nodiscard]] std::optional<Departure> next(Time now, std::vector<Slice>& batch) {
+  [[nodiscard]] Late<std::optional<Departure>, Used> next(Time now, std::vector<Slice>& batch) {
     batch.clear();
     if (!ready(now)) return std::nullopt;
     Row& row = keyed_ ? first_to_leave(now) : only_;
@@ -286,12 +286,12 @@ class BasicWindow {
   const bool in_parts_;
   const std::size_t partitions_;
   std::atomic<double> threshold_;
-  std::vector<std::size_t> free_;  // partitions, the one used last at the back
-  std::size_t waiting_ = 0;        // in parts
-  Row only_;                       // without keys
-  Index rows_;
-  Deadlines ready_;  // rows that can leave, by when they were served
-  Deadlines due_;    // rows whose time will come
+  Late<std::vector<std::size_t>, Used> free_;  // partitions, the one used last at the back
+  std::size_t waiting_ = 0;                    // in parts
+  Late<Row, Used> only_;                       // without keys
+  Late<Index, Used> rows_;
+  Late<Deadlines, Used> ready_;  // rows that can leave, by when they were served
+  Late<Deadlines, Used> due_;    // rows whose time will come
   std::uint64_t turn_ = 0;
   Part* oldest_ = nullptr;
   Part* newest_ = nullptr;
