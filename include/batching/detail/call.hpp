@@ -167,9 +167,9 @@ void BasicDelivery<L>::commit(Core& core) {
 }
 
 template <class L>
-void BasicDelivery<L>::submit(Core& core, bool here) {
+void BasicDelivery<L>::submit_all(Core& core, bool here) {
   // Handlers without a place to run are destroyed off the strand: they may own anything, the batcher included.
-  if ((home_.empty() && away_.empty()) || core.homeless()) return;
+  if (core.homeless()) return;
   // Moved out first: what is submitted may run here, and submit again.
   CompletionList home(std::move(home_));
   CompletionList away(std::move(away_));
@@ -196,14 +196,6 @@ template <class L>
 void BasicDelivery<L>::unpark_all() noexcept {
   for (const void* word : parked_) unpark(word);
   parked_.clear();
-}
-
-template <class L>
-void BasicDelivery<L>::hand_over(Core& core, bool here) {
-  unpark_all();
-  submit(core, here);
-  home_.clear();  // what a homeless batcher could not submit
-  away_.clear();
 }
 
 }  // namespace batching::detail

@@ -46,13 +46,21 @@ class BasicDelivery {
   void commit(Core& core);
 
   /// Wakes and calls. `here`: this thread may run handlers of the batcher's executor and of whatever else it runs.
-  void hand_over(Core& core, bool here);
-
-  /// The two halves of it: the strand posts handlers before it lets go, and wakes sleepers after.
-  void submit(Core& core, bool here);
-  void unpark_all() noexcept;
+  void hand_over(Core& core, bool here) {
+    if (!parked_.empty()) unpark_all();
+    submit(core, here);
+    home_.clear();  // what a homeless batcher could not submit
+    away_.clear();
+  }
+  /// A part of that: the strand posts handlers before it lets go, and wakes sleepers after.
+  void submit(Core& core, bool here) {
+    if (!home_.empty() || !away_.empty()) submit_all(core, here);
+  }
 
  private:
+  void unpark_all() noexcept;
+  void submit_all(Core& core, bool here);
+
   Late<std::vector<Call*, RecyclingAllocator<Call*>>, Used> answered_;
   std::uint64_t counts_[5] = {};
   Late<std::vector<const void*>, Used> parked_;

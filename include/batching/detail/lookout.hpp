@@ -10,15 +10,16 @@
 namespace batching::detail {
 
 /// To put a thread to sleep and to wake it costs it and the one that wakes it some microseconds, and whoever waits for
-/// both far more. So it may look out for about as long first: that never costs more than twice what the better of the
-/// two would have (Karlin, Li, Manasse and Owicki, "Empirical Studies of Competitive Spinning for a Shared-Memory
-/// Multiprocessor", SOSP 1991). Where that was in vain it is tried again after twice as many occasions, up to 1024: on
-/// one processor, or when there is something to do only seldom, next to nothing is spent. One thread at a time.
+/// both far more, on virtual machines 20 to 40. So it may look out for about as long first: that never costs more than
+/// twice what the better of the two would have (Karlin, Li, Manasse and Owicki, "Empirical Studies of Competitive
+/// Spinning for a Shared-Memory Multiprocessor", SOSP 1991). Where that was in vain it is tried again after twice as
+/// many occasions, up to 1024: on one processor, or when there is something to do only seldom, next to nothing is
+/// spent. One thread at a time.
 ///
 /// Not where many callers share a batch: they share the wake-ups as well, and want the processors for themselves.
 class Lookout {
  public:
-  static constexpr std::chrono::nanoseconds moment{10'000};
+  static constexpr std::chrono::nanoseconds moment{30'000};
   static constexpr std::size_t few_callers = 8;
 
   /// Nothing to do: is it worth while to look out? To be asked once, by whoever then does.
