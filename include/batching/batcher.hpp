@@ -6,8 +6,11 @@
 #include <batching/call_options.hpp>
 #include <batching/detail/asio.hpp>
 #include <batching/detail/batcher_core.hpp>
+#include <batching/detail/launch.hpp>
+#include <batching/detail/outputs.hpp>
 #include <batching/detail/ranges.hpp>
 #include <batching/detail/stream_source.hpp>
+#include <batching/detail/tokens.hpp>
 #include <batching/future.hpp>
 #include <batching/options.hpp>
 #include <batching/stats.hpp>

@@ -4,13 +4,13 @@
 
 #include <batching/call_options.hpp>
 #include <batching/detail/asio.hpp>
-#include <batching/detail/batcher_core.hpp>
 #include <batching/detail/mapped_handler.hpp>
 #include <batching/detail/mapped_items.hpp>
 #include <batching/detail/mapped_stream_state.hpp>
 #include <batching/detail/mapping.hpp>
 #include <batching/detail/open_requests.hpp>
 #include <batching/detail/ranges.hpp>
+#include <batching/detail/tokens.hpp>
 #include <batching/mapped_stream.hpp>
 
 #include <array>

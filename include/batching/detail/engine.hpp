@@ -1,30 +1,29 @@
-// Engine: the strand and the timer around the window: what happens becomes its input, what it decides is done.
+// Engine: who gets onto the strand, and what becomes of a thread there: it runs a batch, looks out, or leaves.
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
 #include <batching/detail/admission.hpp>
 #include <batching/detail/alarm.hpp>
 #include <batching/detail/asio.hpp>
+#include <batching/detail/boarding.hpp>
 #include <batching/detail/call.hpp>
 #include <batching/detail/closing.hpp>
 #include <batching/detail/context_watch.hpp>
 #include <batching/detail/core.hpp>
 #include <batching/detail/delivery.hpp>
-#include <batching/detail/dispatcher.hpp>
 #include <batching/detail/intake.hpp>
 #include <batching/detail/lookout.hpp>
+#include <batching/detail/office.hpp>
 #include <batching/detail/order.hpp>
 #include <batching/detail/owned.hpp>
 #include <batching/detail/prefetch.hpp>
 #include <batching/detail/running.hpp>
 #include <batching/detail/this_thread.hpp>
-#include <batching/detail/when_used.hpp>
 #include <batching/detail/window.hpp>
 #include <batching/error.hpp>
 #include <batching/options.hpp>
 #include <batching/stats.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -34,7 +33,6 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace batching::detail {
 
@@ -60,13 +58,11 @@ class Engine final : public Core {
         plain_(!in_parts_ && !stamps_all_ && !Admission::bounded(options)),
         owns_pool_(pool != nullptr),
         observer_(options.observer),
-        made_(Alarm<Clock>::now()),
-        dispatcher_(*this, std::move(workshop), options),
-        alarm_(this->executor()) {}
+        office_(*this, std::move(workshop), options) {}
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
   ~Engine() override {
-    if (watch_) watch_->leave(this, [this] { alarm_.abandon(); });
+    if (watch_) watch_->leave(this, [this] { office_.alarm().abandon(); });
   }
 
   /// To be called once, by whoever has put it into its `shared_ptr`.
@@ -89,9 +85,9 @@ class Engine final : public Core {
   /// For all who come later.
   void set_dedup_threshold(double threshold) {
     tell(Order::What::read)->wait(on_strand());
-    dispatcher_.window().set_threshold(threshold);
+    office_.window().set_threshold(threshold);
   }
-  [[nodiscard]] std::size_t max_queued() const noexcept { return dispatcher_.admission().most(); }
+  [[nodiscard]] std::size_t max_queued() noexcept { return office_.admission().most(); }
 
   void flush() { (void)tell(Order::What::flush); }
   /// Refuses new work and runs what was accepted.
@@ -126,7 +122,7 @@ class Engine final : public Core {
     send(static_cast<Finished&>(running));
   }
   void on_alarm(std::uint64_t number) {
-    alarm_.rang(number);
+    office_.alarm().rang(number);
     if (intake_.enter()) run(process(Role::runner));
   }
 
@@ -154,10 +150,6 @@ class Engine final : public Core {
   };
 
   std::shared_ptr<Engine> self() { return std::static_pointer_cast<Engine>(shared_from_this()); }
-  template <class Executor>
-  static Executor kept_busy(const Executor& executor) {
-    return net::prefer(executor, net::execution::outstanding_work.tracked);
-  }
   static bool on_strand() noexcept { return strand_of_this_thread_ != nullptr; }
 
   /// Whatever the call and the options ask for.
@@ -167,7 +159,7 @@ class Engine final : public Core {
     const auto stamp = [&]() noexcept { call.arrived = Alarm<Clock>::now(); };
     if (timeout || stamps_all_) stamp();
     if (timeout) call.wish().deadline = later(call.arrived, *timeout);
-    Admission& admission = dispatcher_.admission();
+    Admission& admission = office_.admission();
     if (!admission.bounded() || admission.try_enter(call.size)) return push(call, timeout.has_value());
     if (intake_.is_closed()) return Verdict::closed;
     if (admission.never_fits(call.size) || admission.overflow() == Overflow::reject) return Verdict::full;
@@ -192,7 +184,7 @@ class Engine final : public Core {
           if (!alive) alive = self();
         });
     if (submitted == Intake::Submitted::refused) {
-      if (dispatcher_.admission().bounded()) dispatcher_.admission().give_back(size);
+      if (office_.admission().bounded()) office_.admission().give_back(size);
       return Verdict::closed;
     }
     if (submitted == Intake::Submitted::wake) alive->wake();
@@ -205,7 +197,7 @@ class Engine final : public Core {
     const auto alive = self();
     Word through = 0;
     auto* applicant = create<Applicant>(RecyclingAllocator<void>(), call, may_block ? &through : nullptr);
-    dispatcher_.admission().come_to_door();
+    office_.admission().come_to_door();
     send(*applicant);
     while (may_block && through.load() == 0) park(through, 0, no_limit);
     return Verdict::accepted;
@@ -284,22 +276,9 @@ class Engine final : public Core {
   /// What throws here, and that is memory that cannot be had, ends the process: half a decision is nothing to go on
   /// from, and whoever waits would wait for ever.
   [[nodiscard]] Left process(Role role) noexcept;
+  /// All of it that is done on the strand; what has to be woken and called comes after.
   void step(Role role, Left& left, Delivery& delivery) noexcept;
   [[nodiscard]] bool summon(Role role, Delivery& delivery);
-  [[gnu::always_inline]] void read(Mail& mail, Delivery& delivery) {
-    if (mail.kind != Mail::Kind::submission) [[unlikely]]
-      return read_letter(mail, delivery);
-    Call& call = call_of(static_cast<Waiting&>(mail), in_parts_);
-    // Without a time of its own it came together with the one before, or after: that can only hurry it.
-    if (call.arrived == Waiting::unknown) call.arrived = last_arrived_;
-    last_arrived_ = call.arrived;
-    dispatcher_.accept(call, delivery);
-  }
-  [[gnu::noinline]] void read_letter(Mail& mail, Delivery& delivery);
-  void obey(Order& order, Delivery& delivery);
-  void measure(Stats& stats);
-  void settle(Delivery& delivery);
-  [[nodiscard]] Intake::Until sleeps_until(Time now) const noexcept;
 
   // Cache lines of their own: all that a thread reads which submits, and then all that the strand writes.
   alignas(cache_line) Intake intake_;
@@ -310,18 +289,10 @@ class Engine final : public Core {
   const bool plain_;        // is there nothing to see to when a call comes?
   const bool owns_pool_;
   const std::shared_ptr<Observer> observer_;
-  const Time made_;
   std::shared_ptr<ContextWatch> watch_;
   alignas(cache_line) std::atomic<bool> summoned_ = false;  // a runner is on its way to take a batch
-  Late<Dispatcher, Clock> dispatcher_;
+  Office<Clock> office_;
   Lookout lookout_;
-  Alarm<Clock> alarm_;
-  Late<std::vector<Closing*>, Clock> closings_;
-  Time last_arrived_{};  // of the last submission read
-  bool closed_ = false;
-  /// While somebody waits, nobody else may be there to keep this alive and the executor at work.
-  std::shared_ptr<Engine> itself_;
-  net::any_io_executor busy_;
 
   static inline constinit thread_local const Engine* strand_of_this_thread_ = nullptr;
 };
@@ -344,28 +315,20 @@ void Engine<Clock>::step(Role role, Left& left, Delivery& delivery) noexcept {
   do {
     for (Mail* mail = intake_.take(); mail != nullptr;) {
       Mail* next = mail->next;
-      read(*mail, delivery);
+      office_.read(*mail, delivery);
       mail = next;
     }
-    const Window& window = dispatcher_.window();
-    const bool ask = dispatcher_.looks_at_clock();
-    const Time now = ask ? Alarm<Clock>::now() : Time::zero();
-    if (ask) dispatcher_.expire(now, delivery);
-    dispatcher_.admit(delivery);
+    const Window& window = office_.window();
+    const Time now = office_.see_to_time(delivery);
     if (left.batch == nullptr && takes_batch(role)) {
-      left.batch = dispatcher_.start(now);
+      left.batch = office_.start(now, delivery);
       if (left.batch != nullptr) this->callers(left.batch->slices.size());
-      dispatcher_.admit(delivery);
     }
-    while (window.ready(now) && !summoned_.exchange(true) && !summon(role, delivery)) dispatcher_.admit(delivery);
-    settle(delivery);
-    const Time at = window.ready(now) ? never : window.wake_at();  // if it is, a runner is on its way
-    if (const Time wake = std::min(at, dispatcher_.next_deadline()); wake != never) {
-      alarm_.set(wake, std::weak_ptr(self()));
-    } else if (window.waiting() == 0 && window.running() == 0) {
-      alarm_.cancel();
+    while (window.ready(now) && !summoned_.exchange(true) && !summon(role, delivery)) {
     }
-    const Intake::Until until = sleeps_until(now);
+    office_.settle(delivery);
+    office_.set_alarm(now, [this] { return std::weak_ptr(self()); });
+    const Intake::Until until = office_.sleeps_until(now);
     left.watched = owns_pool_ && takes_batch(role) && left.batch == nullptr && until == Intake::Until::next &&
                    this->few_callers() && lookout_.is_promising();
     if (intake_.leave(until, window.lacking_behind(), left.watched)) break;
@@ -382,104 +345,11 @@ bool Engine<Clock>::summon(Role role, Delivery& delivery) {
     role == Role::passing ? defer_runner(true) : post_runner(true);
   } catch (...) {
     summoned_.store(false);
-    if (dispatcher_.window().running() > 0) return true;
-    dispatcher_.fail_waiting(std::current_exception(), delivery);
+    if (office_.window().running() > 0) return true;
+    office_.fail_waiting(std::current_exception(), delivery);
     return false;
   }
   return true;
-}
-
-template <class Clock>
-void Engine<Clock>::read_letter(Mail& mail, Delivery& delivery) {
-  switch (mail.kind) {
-    case Mail::Kind::submission:
-      return;  // is no letter
-    case Mail::Kind::application:
-      dispatcher_.apply(static_cast<Applicant&>(mail));
-      if (closed_) dispatcher_.close_door(delivery);
-      return;
-    case Mail::Kind::withdrawal:
-      return dispatcher_.withdraw(static_cast<Withdrawal&>(mail), delivery);
-    case Mail::Kind::kept:
-      return dispatcher_.keep(static_cast<Running&>(static_cast<Kept&>(mail)));
-    case Mail::Kind::finished:
-      return dispatcher_.finish(static_cast<Running&>(static_cast<Finished&>(mail)), delivery);
-    case Mail::Kind::closing:
-      closings_.push_back(static_cast<Closing*>(&mail));
-      return;
-    case Mail::Kind::order:
-      return obey(static_cast<Order&>(mail), delivery);
-  }
-}
-
-template <class Clock>
-void Engine<Clock>::obey(Order& order, Delivery& delivery) {
-  switch (order.what) {
-    case Order::What::read:
-      if (order.stats) measure(*order.stats);
-      break;
-    case Order::What::flush:
-      dispatcher_.flush();
-      break;
-    case Order::What::close:
-      closed_ = true;
-      dispatcher_.close_door(delivery);
-      dispatcher_.window().close();
-      break;
-    case Order::What::abandon:
-      alarm_.abandon();
-      busy_ = {};
-      [[fallthrough]];
-    case Order::What::stop:
-      closed_ = true;
-      dispatcher_.close_door(delivery);
-      dispatcher_.fail_waiting(std::make_exception_ptr(Error(errc::closed)), delivery);
-      break;
-  }
-  delivery.commit(*this);  // before whoever gave the order goes on
-  order.done(delivery);
-}
-
-template <class Clock>
-void Engine<Clock>::measure(Stats& stats) {
-  const Time now = Alarm<Clock>::now();
-  stats.elapsed = now - made_;
-  dispatcher_.measure(now, stats);
-}
-
-/// Shows the answers, tells those who wait for the end, and sees to what has to live on.
-template <class Clock>
-void Engine<Clock>::settle(Delivery& delivery) {
-  delivery.commit(*this);
-  dispatcher_.committed(delivery);
-  delivery.submit(*this, false);
-  const std::size_t kept = dispatcher_.kept_by_users();
-  const auto told = [&](Closing* closing) {
-    const bool over = closing->until == Closing::Until::delivered ? closed_ && dispatcher_.at_rest()
-                                                                  : dispatcher_.window().running() == kept;
-    if (over) closing->closed(kept, delivery);
-    return over;
-  };
-  closings_.erase(std::remove_if(closings_.begin(), closings_.end(), told), closings_.end());
-  delivery.submit(*this, false);
-  const bool held = dispatcher_.expects();
-  if (held == (itself_ != nullptr)) return;
-  if (held) {
-    itself_ = self();
-    if (!homeless()) busy_ = kept_busy(executor());
-  } else {
-    busy_ = {};
-    itself_.reset();  // whoever is on the strand holds another
-  }
-}
-
-/// What the strand may sleep until, its clock aside.
-template <class Clock>
-Intake::Until Engine<Clock>::sleeps_until(Time now) const noexcept {
-  const Window& window = dispatcher_.window();
-  if (dispatcher_.boarding().joins_running()) return Intake::Until::next;  // whoever comes may have nothing to wait for
-  if (window.busy() || window.ready(now)) return Intake::Until::urgent;    // if ready, a runner is on its way
-  return window.fills_by_count() ? Intake::Until::full : Intake::Until::next;
 }
 
 template <class Clock>

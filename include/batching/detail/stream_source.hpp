@@ -4,10 +4,12 @@
 
 #include <batching/call_options.hpp>
 #include <batching/detail/alarm.hpp>
+#include <batching/detail/answer.hpp>
 #include <batching/detail/asio.hpp>
-#include <batching/detail/batcher_core.hpp>
+#include <batching/detail/batch_workshop.hpp>
 #include <batching/detail/call.hpp>
 #include <batching/detail/engine.hpp>
+#include <batching/detail/launch.hpp>
 #include <batching/detail/outputs.hpp>
 #include <batching/detail/ranges.hpp>
 #include <batching/detail/stream_state.hpp>
