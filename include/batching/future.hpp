@@ -22,23 +22,23 @@ namespace batching {
 /// the future as it was. What is ready can be had anywhere. Without a state (moved from, or after `get`) every function
 /// but `valid` and `cancel` throws `std::future_error`.
 ///
-/// Where few callers share a batch, a wait may look out for the answer for some microseconds before the thread sleeps:
-/// as often as that has paid.
+/// Where few threads sleep for their answers, a wait may look out for one for some microseconds before it sleeps: as
+/// often as that has paid.
 template <class T>
 class Future {
  public:
   Future() = default;
   /// For the library: takes over one reference. The core is there as long as the answer is not.
   Future(detail::FutureAnswer<T>& answer, detail::Core& core) noexcept
-      : answer_(&answer), core_(&core), few_callers_(core.few_callers()) {}
+      : answer_(&answer), core_(&core), few_sleepers_(core.few_sleepers()) {}
   Future(Future&& other) noexcept
-      : answer_(std::exchange(other.answer_, nullptr)), core_(other.core_), few_callers_(other.few_callers_) {}
+      : answer_(std::exchange(other.answer_, nullptr)), core_(other.core_), few_sleepers_(other.few_sleepers_) {}
   Future& operator=(Future&& other) noexcept {
     if (this != &other) {
       reset();
       answer_ = std::exchange(other.answer_, nullptr);
       core_ = other.core_;
-      few_callers_ = other.few_callers_;
+      few_sleepers_ = other.few_sleepers_;
     }
     return *this;
   }
@@ -110,7 +110,7 @@ class Future {
       throw Error(errc::would_deadlock,
                   "batching::Future: wait inside the same batcher's batch function, handler or pool");
     }
-    return answer_->wait(limit, few_callers_) ? std::future_status::ready : std::future_status::timeout;
+    return answer_->wait(limit, few_sleepers_) ? std::future_status::ready : std::future_status::timeout;
   }
 
   void reset() noexcept {
@@ -119,7 +119,7 @@ class Future {
 
   detail::FutureAnswer<T>* answer_ = nullptr;
   detail::Core* core_ = nullptr;
-  bool few_callers_ = false;  // has the batcher, at the time of the call
+  bool few_sleepers_ = false;  // has the batcher, at the time of the call
 };
 
 }  // namespace batching

@@ -65,8 +65,9 @@ class BasicCore : public Owner, public std::enable_shared_from_this<BasicCore<L>
   /// What those hear whose batch was let go of.
   [[nodiscard]] errc dropped() const noexcept { return homeless() ? errc::closed : errc::dropped; }
 
-  /// Were there so few callers in the latest batch that threads which wait had better look out than sleep? Any thread.
-  [[nodiscard]] bool few_callers() const noexcept { return few_callers_.load(std::memory_order_relaxed); }
+  /// Had so few callers to be woken for the latest batch that threads which wait had better look out than sleep? Any
+  /// thread.
+  [[nodiscard]] bool few_sleepers() const noexcept { return few_sleepers_.load(std::memory_order_relaxed); }
 
   /// What a thread is `Inside` of that runs its functions and handlers.
   [[nodiscard]] const void* inside() const noexcept { return inside_; }
@@ -84,10 +85,10 @@ class BasicCore : public Owner, public std::enable_shared_from_this<BasicCore<L>
 
  protected:
   void lose_executor() noexcept { homeless_.store(true); }
-  /// There are so many in the batch that leaves now.
-  void callers(std::size_t calls) noexcept {
-    const bool few = calls <= Lookout::few_callers;
-    if (few != few_callers()) few_callers_.store(few, std::memory_order_relaxed);
+  /// So many have to be woken for a batch.
+  void sleepers(std::size_t callers) noexcept {
+    const bool few = callers <= Lookout::few;
+    if (few != few_sleepers()) few_sleepers_.store(few, std::memory_order_relaxed);
   }
   void request_stop() noexcept { stopped_.store(true, std::memory_order_relaxed); }
 
@@ -111,7 +112,7 @@ class BasicCore : public Owner, public std::enable_shared_from_this<BasicCore<L>
   const bool surfaces_exceptions_;
   std::atomic<bool> homeless_ = false;
   std::atomic<bool> stopped_ = false;
-  std::atomic<bool> few_callers_ = false;
+  std::atomic<bool> few_sleepers_ = false;
   Counters counters_;
 };
 using Core = BasicCore<WhenUsed>;

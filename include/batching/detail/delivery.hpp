@@ -34,6 +34,8 @@ class BasicDelivery {
 
   /// A future's owner sleeps on its word.
   [[gnu::noinline]] void wake(const Word& word) { parked_.push_back(&word); }
+  /// So many of those that are to be handed over.
+  [[nodiscard]] std::size_t sleepers() const noexcept { return parked_.size(); }
   /// A handler is to be called, `at_home` on the batcher's own executor.
   void call(Completion& completion, bool at_home) noexcept { (at_home ? home_ : away_).push(completion); }
   void count(Answered how, std::uint64_t items) noexcept { counts_[static_cast<std::size_t>(how)] += items; }

@@ -128,14 +128,12 @@ class Engine final : public Core {
 
  private:
   /// Who is on the strand: a runner may leave it with a batch to run, a visitor summons a runner for that, and so does
-  /// a runner that is passing: it has just run a batch, and others want to use its thread. A watcher is a runner that
-  /// has looked out for something to do.
-  enum class Role { runner, watcher, passing, visitor };
-  static bool takes_batch(Role role) noexcept { return role <= Role::watcher; }
+  /// a runner that is passing: it has just run a batch, and others want to use its thread.
+  enum class Role { runner, passing, visitor };
   /// What is to be done by whoever has left the strand: to run a batch, or to look out.
   struct Left {
     Running* batch = nullptr;
-    bool watched = false;
+    Lookout* lookout = nullptr;
   };
 
   struct Runner {
@@ -235,19 +233,20 @@ class Engine final : public Core {
   void run(Left left) {
     using std::chrono::steady_clock;
     constexpr std::chrono::nanoseconds moment{50'000};
-    if (left.batch == nullptr && !left.watched) return;
+    if (left.batch == nullptr && left.lookout == nullptr) return;
     const Inside inside(this);
     const auto enough = owns_pool_ ? steady_clock::time_point::max() : steady_clock::now() + moment;
     for (;;) {
       if (left.batch == nullptr) {
-        if (!left.watched || !look_out()) return;
-        left = process(Role::watcher);
+        if (left.lookout == nullptr || !look_out(*left.lookout)) return;
+        left = process(Role::runner);
         continue;
       }
       Running& batch = *left.batch;
       began(batch);
       batch.run();
       const Time end = Alarm<Clock>::now();
+      this->sleepers(batch.delivery().sleepers());
       batch.delivery().hand_over(*this, true);
       if (!batch.returned()) return;
       ended(batch, end);
@@ -256,9 +255,17 @@ class Engine final : public Core {
     }
   }
   /// The strand was left watched. True: something has come, and this thread is on it again.
-  bool look_out() noexcept {
+  bool look_out(Lookout& lookout) noexcept {
     Lookout::wait([this]() noexcept { return !intake_.is_watched(); });
-    return intake_.stop_watching();
+    if (!intake_.stop_watching()) return false;
+    lookout.found();
+    return true;
+  }
+  /// Who is on the strand, and would leave it without a batch: had it better look out?
+  [[nodiscard]] Lookout* lookout(Intake::Until until) noexcept {
+    if (!owns_pool_ || !this->few_sleepers() || until == Intake::Until::urgent) return nullptr;
+    Lookout& lookout = until == Intake::Until::next ? for_next_ : for_full_;
+    return lookout.is_promising() ? &lookout : nullptr;
   }
 
   void began(Running& batch) noexcept {
@@ -292,7 +299,8 @@ class Engine final : public Core {
   std::shared_ptr<ContextWatch> watch_;
   alignas(cache_line) std::atomic<bool> summoned_ = false;  // a runner is on its way to take a batch
   Office<Clock> office_;
-  Lookout lookout_;
+  Lookout for_next_;  // submission
+  Lookout for_full_;  // window
 
   static inline constinit thread_local const Engine* strand_of_this_thread_ = nullptr;
 };
@@ -311,7 +319,6 @@ template <class Clock>
 void Engine<Clock>::step(Role role, Left& left, Delivery& delivery) noexcept {
   const Engine* outer = std::exchange(strand_of_this_thread_, this);
   const Inside inside(this);  // destructors of the user's run here
-  if (role == Role::watcher) lookout_.found();
   do {
     for (Mail* mail = intake_.take(); mail != nullptr;) {
       Mail* next = mail->next;
@@ -320,19 +327,15 @@ void Engine<Clock>::step(Role role, Left& left, Delivery& delivery) noexcept {
     }
     const Window& window = office_.window();
     const Time now = office_.see_to_time(delivery);
-    if (left.batch == nullptr && takes_batch(role)) {
-      left.batch = office_.start(now, delivery);
-      if (left.batch != nullptr) this->callers(left.batch->slices.size());
-    }
+    if (left.batch == nullptr && role == Role::runner) left.batch = office_.start(now, delivery);
     while (window.ready(now) && !summoned_.exchange(true) && !summon(role, delivery)) {
     }
     office_.settle(delivery);
     office_.set_alarm(now, [this] { return std::weak_ptr(self()); });
     const Intake::Until until = office_.sleeps_until(now);
-    left.watched = owns_pool_ && takes_batch(role) && left.batch == nullptr && until == Intake::Until::next &&
-                   this->few_callers() && lookout_.is_promising();
-    if (intake_.leave(until, window.lacking_behind(), left.watched)) break;
-    if (left.watched) lookout_.found();
+    left.lookout = role == Role::runner && left.batch == nullptr ? lookout(until) : nullptr;
+    if (intake_.leave(until, window.lacking_behind(), left.lookout != nullptr)) break;
+    if (left.lookout != nullptr) left.lookout->found();
   } while (true);
   strand_of_this_thread_ = outer;
 }

@@ -40,6 +40,7 @@ struct alignas(16) Mail {
 ///     filling    nobody is inside and submissions may pile up until one fills the window: its clock is running
 ///     busy       likewise, however many come: no partition is free
 ///     watched    nobody is inside, but somebody looks out for a moment: the next submission need not wake anybody
+///     overseen   likewise, nor need the one that fills the window
 ///     scheduled  a wake-up is on its way, or who looks out will see this
 ///     inside     somebody is at it and will look again before leaving
 ///
@@ -88,7 +89,7 @@ class Intake {
         stamp();
         stamped = true;
       }
-      const bool seen = status(old) == watched;
+      const bool seen = status(old) == watched || (status(old) == overseen && (fills || urgent));
       const bool wake = urgent ? is_asleep(old) : status(old) == idle || (status(old) == filling && fills);
       if (wake) hold();
       const std::uint64_t then = items < lacking    ? lacking - items
@@ -133,10 +134,12 @@ class Intake {
   }
 
   /// Steps outside. `lacking`: how many items the window at the end of the row lacks; as many as it has room for if the
-  /// next item opens one. `watch`: this thread will look out for the next submission: `is_watched`, then
-  /// `stop_watching`. False: there is mail, still inside.
+  /// next item opens one. `watch`: this thread will look out for what it would else sleep until (not for what is
+  /// urgent): `is_watched`, then `stop_watching`. False: there is mail, still inside.
   [[nodiscard]] bool leave(Until until, std::uint64_t lacking, bool watch = false) noexcept {
-    const std::uint64_t rest = watch ? watched : until == Until::next ? idle : until == Until::full ? filling : busy;
+    const std::uint64_t rest = until == Until::urgent ? busy
+                               : until == Until::full ? (watch ? overseen : filling)
+                                                      : (watch ? watched : idle);
     std::uint64_t old = word_.load();
     std::uint64_t next = 0;
     do {
@@ -149,12 +152,13 @@ class Intake {
   }
 
   /// Does whoever looks out still have to? Any thread.
-  [[nodiscard]] bool is_watched() const noexcept { return status(word_.load(std::memory_order_relaxed)) == watched; }
+  [[nodiscard]] bool is_watched() const noexcept { return is_watched(word_.load(std::memory_order_relaxed)); }
   /// Nobody looks out any more. True: something has come meanwhile, and now this thread is inside.
   [[nodiscard]] bool stop_watching() noexcept {
     std::uint64_t old = word_.load();
-    while (status(old) == watched) {
-      if (word_.compare_exchange_weak(old, (old & ~status_bits) | idle)) return false;
+    while (is_watched(old)) {
+      const std::uint64_t rest = status(old) == watched ? idle : filling;
+      if (word_.compare_exchange_weak(old, (old & ~status_bits) | rest)) return false;
     }
     return enter();
   }
@@ -172,6 +176,7 @@ class Intake {
   static constexpr std::uint64_t scheduled = 3;
   static constexpr std::uint64_t inside = 4;
   static constexpr std::uint64_t watched = 5;
+  static constexpr std::uint64_t overseen = 6;
   static constexpr std::uint64_t status_bits = 7;
   static constexpr std::uint64_t urgent_bit = 8;
   static constexpr std::uint64_t address_bits = ((std::uint64_t{1} << 48U) - 1) & ~std::uint64_t{15};
@@ -182,6 +187,7 @@ class Intake {
 
   static std::uint64_t status(std::uint64_t word) noexcept { return word & status_bits; }
   static bool is_asleep(std::uint64_t word) noexcept { return status(word) <= busy; }
+  static bool is_watched(std::uint64_t word) noexcept { return status(word) >= watched; }
   static std::uint64_t lack(std::uint64_t items) noexcept { return items << lacking_shift; }
   static Mail* list(std::uint64_t word) noexcept {
     // NOLINTNEXTLINE(performance-no-int-to-ptr): it was one

@@ -16,11 +16,11 @@ namespace batching::detail {
 /// many occasions, up to 1024: on one processor, or when there is something to do only seldom, next to nothing is
 /// spent. One thread at a time.
 ///
-/// Not where many callers share a batch: they share the wake-ups as well, and want the processors for themselves.
+/// Not where many have to be woken for a batch: they want the processors for themselves.
 class Lookout {
  public:
   static constexpr std::chrono::nanoseconds moment{30'000};
-  static constexpr std::size_t few_callers = 8;
+  static constexpr std::size_t few = 8;
 
   /// Nothing to do: is it worth while to look out? To be asked once, by whoever then does.
   [[nodiscard]] bool is_promising() noexcept {
