@@ -19,6 +19,7 @@
 #include <batching/detail/prefetch.hpp>
 #include <batching/detail/running.hpp>
 #include <batching/detail/this_thread.hpp>
+#include <batching/detail/time.hpp>
 #include <batching/detail/window.hpp>
 #include <batching/error.hpp>
 #include <batching/options.hpp>
@@ -261,11 +262,13 @@ class Engine final : public Core {
     lookout.found();
     return true;
   }
-  /// Who is on the strand, and would leave it without a batch: had it better look out?
-  [[nodiscard]] Lookout* lookout(Intake::Until until) noexcept {
+  /// Whoever is on the strand would leave it without a batch: had it better look out?
+  [[nodiscard]] Lookout* lookout(Intake::Until until, Time now) noexcept {
     if (!owns_pool_ || !this->few_sleepers() || until == Intake::Until::urgent) return nullptr;
-    Lookout& lookout = until == Intake::Until::next ? for_next_ : for_full_;
-    return lookout.is_promising() ? &lookout : nullptr;
+    if (until == Intake::Until::next) return for_next_.is_promising() ? &for_next_ : nullptr;
+    // It may be the only thread there is to hear the window's alarm.
+    const bool has_time = office_.window().wake_at() > later(now, Lookout::moment);
+    return has_time && for_full_.is_promising() ? &for_full_ : nullptr;
   }
 
   void began(Running& batch) noexcept {
@@ -333,7 +336,7 @@ void Engine<Clock>::step(Role role, Left& left, Delivery& delivery) noexcept {
     office_.settle(delivery);
     office_.set_alarm(now, [this] { return std::weak_ptr(self()); });
     const Intake::Until until = office_.sleeps_until(now);
-    left.lookout = role == Role::runner && left.batch == nullptr ? lookout(until) : nullptr;
+    left.lookout = role == Role::runner && left.batch == nullptr ? lookout(until, now) : nullptr;
     if (intake_.leave(until, window.lacking_behind(), left.lookout != nullptr)) break;
     if (left.lookout != nullptr) left.lookout->found();
   } while (true);
