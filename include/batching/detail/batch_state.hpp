@@ -178,6 +178,7 @@ class BatchState final : public Running {
   void deliver(Delivery& delivery, std::size_t items, bool here) {
     if (items == 0) return;
     commit(delivery);
+    add_sleepers(delivery.sleepers());
     delivery.hand_over(core(), here);
     settle(items);
   }

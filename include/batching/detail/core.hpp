@@ -68,6 +68,11 @@ class BasicCore : public Owner, public std::enable_shared_from_this<BasicCore<L>
   /// Had so few callers to be woken for the latest batch that threads which wait had better look out than sleep? Any
   /// thread.
   [[nodiscard]] bool few_sleepers() const noexcept { return few_sleepers_.load(std::memory_order_relaxed); }
+  /// So many have been, of the batch that is over. On the strand.
+  void woken(std::size_t callers) noexcept {
+    const bool few = callers <= Lookout::few;
+    if (few != few_sleepers()) few_sleepers_.store(few, std::memory_order_relaxed);
+  }
 
   /// What a thread is `Inside` of that runs its functions and handlers.
   [[nodiscard]] const void* inside() const noexcept { return inside_; }
@@ -85,11 +90,6 @@ class BasicCore : public Owner, public std::enable_shared_from_this<BasicCore<L>
 
  protected:
   void lose_executor() noexcept { homeless_.store(true); }
-  /// So many have to be woken for a batch.
-  void sleepers(std::size_t callers) noexcept {
-    const bool few = callers <= Lookout::few;
-    if (few != few_sleepers()) few_sleepers_.store(few, std::memory_order_relaxed);
-  }
   void request_stop() noexcept { stopped_.store(true, std::memory_order_relaxed); }
 
  private:

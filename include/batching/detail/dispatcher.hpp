@@ -377,6 +377,7 @@ void BasicDispatcher<L>::finish(Running& running, Delivery& delivery) {
   window_.release(running.info.partition);
   batch_deadlines_.remove(running);
   core_.counters().running.fetch_sub(1);
+  core_.woken(running.sleepers());
   letters_ += running.withdrawn();
   if (running.kept()) {
     --kept_;

@@ -247,7 +247,7 @@ class Engine final : public Core {
       began(batch);
       batch.run();
       const Time end = Alarm<Clock>::now();
-      this->sleepers(batch.delivery().sleepers());
+      batch.add_sleepers(batch.delivery().sleepers());
       batch.delivery().hand_over(*this, true);
       if (!batch.returned()) return;
       ended(batch, end);

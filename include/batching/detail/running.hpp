@@ -66,6 +66,7 @@ class BasicRunning : public Finished, public Kept, public Deadline {
     kept_ = false;
     driven_ = false;
     withdrawn_.store(0, std::memory_order_relaxed);
+    sleepers_.store(0, std::memory_order_relaxed);
     pending_.store(info.size + 1, std::memory_order_relaxed);
     references_.store(1, std::memory_order_relaxed);
   }
@@ -116,6 +117,12 @@ class BasicRunning : public Finished, public Kept, public Deadline {
   [[nodiscard]] bool by_user() const noexcept { return !driven_; }
   void drive() noexcept { driven_ = true; }
 
+  /// Callers who slept when their answers came.
+  [[nodiscard]] std::size_t sleepers() const noexcept { return sleepers_.load(std::memory_order_relaxed); }
+  void add_sleepers(std::size_t callers) noexcept {
+    if (callers > 0) sleepers_.fetch_add(callers, std::memory_order_relaxed);
+  }
+
   /// Calls that their callers had withdrawn by the time their turn was over.
   [[nodiscard]] std::int64_t withdrawn() const noexcept { return withdrawn_.load(); }
   void add_withdrawn(std::int64_t calls) noexcept { withdrawn_.fetch_add(calls); }
@@ -141,6 +148,7 @@ class BasicRunning : public Finished, public Kept, public Deadline {
   std::atomic<bool> failed_as_a_whole_ = false;
   std::atomic<std::size_t> pending_ = 0;
   std::atomic<std::int64_t> withdrawn_ = 0;
+  std::atomic<std::size_t> sleepers_ = 0;
   std::atomic<int> references_ = 0;
   bool kept_ = false;
   bool driven_ = false;
