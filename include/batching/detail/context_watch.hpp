@@ -17,7 +17,7 @@ namespace batching::detail {
 
 /// A context destroys what is queued on it without a word. This list, kept by a service of the context, is how a
 /// batcher hears of it while its timer can still be taken down and its callers answered.
-template <class Used>
+template <class>
 class BasicContextWatch {
  public:
   /// `abandon()` of the owner will be called if the context goes first. An owner that goes first has to `leave`.

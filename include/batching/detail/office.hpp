@@ -38,7 +38,6 @@ class Office {
  public:
   Office(Core& core, std::shared_ptr<Workshop> workshop, const Options& options)
       : core_(core),
-        in_parts_(Window::in_parts(options)),
         made_(Alarm<Clock>::now()),
         dispatcher_(core, std::move(workshop), options),
         alarm_(core.executor()) {}
@@ -51,7 +50,7 @@ class Office {
   [[gnu::always_inline]] void read(Mail& mail, Delivery& delivery) {
     if (mail.kind != Mail::Kind::submission) [[unlikely]]
       return read_letter(mail, delivery);
-    Call& call = call_of(static_cast<Waiting&>(mail), in_parts_);
+    Call& call = call_of(static_cast<Waiting&>(mail), window().in_parts());
     // Without a time of its own it came together with the one before, or after: that can only hurry it.
     if (call.arrived == Waiting::unknown) call.arrived = last_arrived_;
     last_arrived_ = call.arrived;
@@ -99,7 +98,6 @@ class Office {
   }
 
   Core& core_;
-  const bool in_parts_;  // do calls wait in parts?
   const Time made_;
   Late<Dispatcher, Clock> dispatcher_;
   Alarm<Clock> alarm_;
