@@ -32,26 +32,28 @@ Sample compile(const std::set<std::string>& headers) {
   return {{"seconds", seconds}};
 }
 
-/// Those of the standard library that the library's headers ask for, but for the observers and the tests' clock.
-std::set<std::string> standard_headers() {
-  const std::regex include("#include <([a-z_]+)>.*");
-  std::set<std::string> headers;
-  for (const char* directory : {"", "/detail"}) {
-    for (const auto& file : std::filesystem::directory_iterator(BATCHING_HEADERS + std::string(directory))) {
-      std::ifstream lines(file.path());
-      std::smatch match;
-      for (std::string line; std::getline(lines, line);) {
-        if (std::regex_match(line, match, include)) headers.insert(match[1]);
-      }
+/// Those of the standard library that the header and what it includes of the library ask for.
+void add_standard_headers(const std::string& header, std::set<std::string>& headers, std::set<std::string>& seen) {
+  if (!seen.insert(header).second) return;
+  const std::regex include("#include <(([a-z_]+)|batching/.*)>.*");
+  std::ifstream lines(std::filesystem::path(BATCHING_HEADERS) / header);
+  if (!lines) throw std::runtime_error(fmt::format("there is no header {} in {}", header, BATCHING_HEADERS));
+  std::smatch match;
+  for (std::string line; std::getline(lines, line);) {
+    if (!std::regex_match(line, match, include)) continue;
+    if (match[2].matched) {
+      headers.insert(match[2]);
+    } else {
+      add_standard_headers(match[1], headers, seen);
     }
   }
-  return headers;
 }
 
 void run(Suite& suite) {
   const std::set<std::string> asio{"batching/detail/asio.hpp"};
-  std::set<std::string> outside = standard_headers();
-  outside.merge(std::set(asio));
+  std::set<std::string> outside = asio;
+  std::set<std::string> seen;
+  add_standard_headers("batching/batching.hpp", outside, seen);
   const Table& table = suite.compare("Compile time of #include",
                                      {{"Asio's headers alone", [&] { return compile(asio); }, true},
                                       {"with the standard library's", [&] { return compile(outside); }},

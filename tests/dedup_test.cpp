@@ -448,7 +448,7 @@ TEST_CASE("an observer hears of duplicates, and of their callers") {
   options.observer = last;
   Workbench bench(options);
   auto many = bench.batcher.dispatch_many({5, 5, 6});
-  auto one = bench.batcher.dispatch(6);
+  auto one = bench.batcher.dispatch(5);
   bench.poll();
   CHECK(last->size == 2);
   CHECK(last->deduplicated == 2);

@@ -123,6 +123,7 @@ TEST_CASE("an observer hears of a call that is split once for each batch, and of
   REQUIRE(diary->closed.size() == 3);
   CHECK(diary->closed[2].size == 1);
   CHECK(diary->closed[2].reason == CloseReason::idle);
+  for (const auto& closed : diary->closed) CHECK(closed.callers == 1);
   CHECK(diary->order ==
         std::vector<std::string>{"closed 1", "finished 1", "closed 2", "finished 2", "closed 3", "finished 3"});
 }

@@ -65,8 +65,8 @@ namespace batching {
 /// Thrown and delivered wherever this library itself has something to report; `code()` compares with `errc`.
 class Error : public std::system_error {
  public:
-  explicit Error(errc code) : std::system_error(code) {}
-  Error(errc code, const std::string& what) : std::system_error(code, what) {}
+  explicit Error(errc code) : std::system_error(make_error_code(code)) {}
+  Error(errc code, const std::string& what) : std::system_error(make_error_code(code), what) {}
 };
 
 }  // namespace batching

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
+#include <batching/detail/extremes.hpp>
+
 #include <array>
 #include <bit>
 #include <chrono>
@@ -31,7 +32,7 @@ class Histogram {
   /// What a share of `q` of the durations did not exceed: 0.5 is the median, 1 the longest. 0 if there are none.
   [[nodiscard]] std::chrono::nanoseconds quantile(double q) const noexcept {
     const std::uint64_t all = count();
-    const double share = (q > 0 ? std::min(q, 1.0) : 0.0) * static_cast<double>(all);  // not a number: 0
+    const double share = (q > 0 ? detail::smaller(q, 1.0) : 0.0) * static_cast<double>(all);  // not a number: 0
     auto rank = static_cast<std::uint64_t>(share);
     if (rank == 0 || static_cast<double>(rank) < share) ++rank;
     std::uint64_t seen = 0;
@@ -49,14 +50,14 @@ class Histogram {
   /// Takes away what an earlier state of the same histogram had.
   Histogram& operator-=(const Histogram& earlier) noexcept {
     for (std::size_t bucket = 0; bucket < buckets; ++bucket) {
-      counts_[bucket] -= std::min(counts_[bucket], earlier.counts_[bucket]);
+      counts_[bucket] -= detail::smaller(counts_[bucket], earlier.counts_[bucket]);
     }
     return *this;
   }
   bool operator==(const Histogram&) const = default;
 
   [[nodiscard]] static std::size_t bucket_of(std::chrono::nanoseconds duration) noexcept {
-    const auto value = static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
+    const auto value = static_cast<std::uint64_t>(detail::larger<std::int64_t>(duration.count(), 0));
     if (value < lowest) return 0;
     const unsigned power = static_cast<unsigned>(std::bit_width(value)) - 1;
     if (power >= highest_power) return buckets - 1;

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/extremes.hpp>
 #include <batching/histogram.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -55,11 +55,11 @@ struct Stats {
     for (const auto count :
          {&Stats::accepted, &Stats::completed, &Stats::failed, &Stats::rejected, &Stats::cancelled, &Stats::timed_out,
           &Stats::deduplicated, &Stats::batches, &Stats::reruns, &Stats::batched}) {
-      change.*count -= std::min(change.*count, earlier.*count);
+      change.*count -= detail::smaller(change.*count, earlier.*count);
     }
     for (const auto count : {&ClosedBy::size, &ClosedBy::weight, &ClosedBy::timeout, &ClosedBy::idle, &ClosedBy::flush,
                              &ClosedBy::close}) {
-      change.closed_by.*count -= std::min(change.closed_by.*count, earlier.closed_by.*count);
+      change.closed_by.*count -= detail::smaller(change.closed_by.*count, earlier.closed_by.*count);
     }
     change.elapsed -= earlier.elapsed;
     change.busy -= earlier.busy;
@@ -72,7 +72,7 @@ struct Stats {
   [[nodiscard]] double mean_batch_size() const noexcept { return ratio(batched, batches); }
   /// How busy the partitions were, from 0 to 1.
   [[nodiscard]] double utilization() const noexcept {
-    return ratio(busy.count(), elapsed.count()) / static_cast<double>(std::max<std::size_t>(partitions, 1));
+    return ratio(busy.count(), elapsed.count()) / static_cast<double>(detail::larger<std::size_t>(partitions, 1));
   }
   /// The share of the items that did not have to run, from 0 to 1.
   [[nodiscard]] double dedup_rate() const noexcept { return ratio(deduplicated, batched + deduplicated); }
@@ -81,7 +81,7 @@ struct Stats {
   /// How many calls of the batch function there would have been more with one for each item.
   [[nodiscard]] std::uint64_t saved_runs() const noexcept {
     const std::uint64_t items = batched + deduplicated;
-    return items - std::min(items, batches + reruns);
+    return items - detail::smaller(items, batches + reruns);
   }
   /// What they would have cost, in the unit of `cost_per_run`: a number (a price), or a duration.
   template <class Cost>

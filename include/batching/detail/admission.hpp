@@ -12,7 +12,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <utility>
 
 namespace batching::detail {
 
@@ -80,7 +79,8 @@ struct Applicant final : Mail {
   Applicant(Call& of, Word* blocked) noexcept : Mail(Kind::application), call(of), through(blocked) {}
 
   /// The call is in, or needs no place any more.
-  void let_go(Delivery& delivery) noexcept {
+  template <class L>
+  void let_go(BasicDelivery<L>& delivery) noexcept {
     if (through != nullptr) {
       Word& word = *through;
       word.store(1);
@@ -114,7 +114,10 @@ class Door {
     Mail* before = nullptr;
     Mail* at = first_;
     std::size_t place = 0;
-    for (; &static_cast<Applicant&>(*at).call != &call; ++place) before = std::exchange(at, at->next);
+    for (; &static_cast<Applicant&>(*at).call != &call; ++place) {
+      before = at;
+      at = at->next;
+    }
     if (place < flushed_) --flushed_;
     --size_;
     (before == nullptr ? first_ : before->next) = at->next;

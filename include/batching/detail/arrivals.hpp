@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/time.hpp>
 #include <batching/detail/when_used.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -29,7 +29,7 @@ class BasicArrivals {
   /// Constant time. What comes from a clock that went back counts as of its latest time.
   void add(Time at, std::uint32_t items) noexcept {
     if (items == 0) return;
-    if (added_ > 0) at = std::max(at, last().at);
+    if (added_ > 0) at = larger(at, last().at);
     total_ += items;
     const bool near = added_ > leading_ && at - of(added_ - 1 - leading_).at < together_;
     if (near || (added_ > 0 && at == last().at)) {
@@ -49,7 +49,7 @@ class BasicArrivals {
   }
 
   [[nodiscard]] std::size_t size() const noexcept {
-    return static_cast<std::size_t>(std::min<std::uint64_t>(added_, groups));
+    return static_cast<std::size_t>(smaller<std::uint64_t>(added_, groups));
   }
   /// Of all times.
   [[nodiscard]] std::uint64_t added() const noexcept { return added_; }
@@ -61,13 +61,13 @@ class BasicArrivals {
   }
   /// Items that came from `first` to `last`, both included, as far as the ring goes. Logarithmic.
   [[nodiscard]] std::uint64_t between(Time first, Time last) const noexcept {
-    return std::max(until(last), before(first)) - before(first);
+    return larger(until(last), before(first)) - before(first);
   }
 
   /// Items per nanosecond over the latest half of the ring; 0 if too little is known.
   [[nodiscard]] double rate() const noexcept {
     if (size() < groups / 32) return 0;
-    const Group& first = (*this)[size() - std::min(size(), groups / 2)];
+    const Group& first = (*this)[size() - smaller(size(), groups / 2)];
     const auto duration = static_cast<double>((last().at - first.at).count());
     return duration > 0 ? static_cast<double>(total_ - first.items) / duration : 0;
   }

@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/when_used.hpp>
 #include <batching/hook.hpp>
 
-#include <algorithm>
 #include <any>
 #include <cstddef>
 #include <cstdint>
@@ -49,12 +49,9 @@ class BasicAudience {
   /// be others of that caller.
   void add(const std::shared_ptr<Listener>& listener, std::size_t first, std::size_t count, std::size_t offset,
            bool may_repeat) {
-    const auto before = may_repeat ? std::find_if(seats_.begin(), seats_.end(),
-                                                  [&](const Seat& seat) { return seat.listener == listener; })
-                                   : seats_.end();
-    const bool again = before != seats_.end();
-    if (again) before->items += count;
-    seats_.push_back({listener, first, count, offset, count, again});
+    Seat* const before = may_repeat ? seat_of(listener) : nullptr;
+    if (before != nullptr) before->items += count;
+    seats_.push_back({listener, first, count, offset, count, before != nullptr});
   }
   /// Item `item` of this batch is item `from` of another.
   void add(std::size_t item, const BasicAudience& other, std::size_t from) {
@@ -69,8 +66,8 @@ class BasicAudience {
   void emit(std::uint64_t batch, std::string_view hook, std::size_t first, std::span<const std::any> payloads) const {
     const std::size_t end = first + payloads.size();
     for (const Seat& seat : seats_) {
-      const std::size_t from = std::max(first, seat.first);
-      const std::size_t to = std::min(end, seat.first + seat.count);
+      const std::size_t from = larger(first, seat.first);
+      const std::size_t to = smaller(end, seat.first + seat.count);
       if (from >= to) continue;
       seat.listener->hear(
           {hook, seat.offset + from - seat.first, payloads.subspan(from - first, to - from), false, to - from, batch});
@@ -91,6 +88,13 @@ class BasicAudience {
     std::size_t items;  // of the caller in all seats, if it is the first
     bool again;         // the same caller has one before
   };
+  [[nodiscard]] Seat* seat_of(const std::shared_ptr<Listener>& listener) noexcept {
+    for (Seat& seat : seats_) {
+      if (seat.listener == listener) return &seat;
+    }
+    return nullptr;
+  }
+
   Late<std::vector<Seat>, Used> seats_;
 };
 using Audience = BasicAudience<WhenUsed>;

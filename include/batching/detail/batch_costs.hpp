@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/when_used.hpp>
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -26,20 +26,20 @@ class BasicBatchCosts {
 
   /// A batch is over. Constant time.
   void learn(std::size_t size, double duration) noexcept {
-    const std::size_t at = std::min(class_of(size), seen_.size() - 1);
+    const std::size_t at = smaller(class_of(size), seen_.size() - 1);
     Class& seen = seen_[at];
     if (seen.count == 0 && guesses_[at] > 0)
-      hope_ = duration > guesses_[at] * 1.01 ? hope_ * 0.8 : std::min(hope_ + 0.1, most_hope);
+      hope_ = duration > guesses_[at] * 1.01 ? hope_ * 0.8 : smaller(hope_ + 0.1, most_hope);
     const double expected = seen.count > 0 ? seen.mean : guesses_[at];
     if (known_ >= few && expected > 0) {
       // One batch in which the machine paged or collected garbage says little about the next.
-      duration = std::clamp(duration, expected / outlier, expected * outlier);
+      duration = clamped(duration, expected / outlier, expected * outlier);
       if (seen.count > 0) unevenness_[turn_++ % unevenness_.size()] = duration / expected;  // else the guess was wrong
     }
     ++known_;
-    seen.count = std::min(seen.count + 1, memory);
-    seen.mean += (duration - seen.mean) / static_cast<double>(std::min(seen.count, fading));
-    typical_ += (duration - typical_) / static_cast<double>(std::min(known_, memory));
+    seen.count = smaller(seen.count + 1, memory);
+    seen.mean += (duration - seen.mean) / static_cast<double>(smaller(seen.count, fading));
+    typical_ += (duration - typical_) / static_cast<double>(smaller(known_, memory));
   }
 
   /// Makes up its mind about all sizes, for `of`. Time in the number of classes.
@@ -68,7 +68,7 @@ class BasicBatchCosts {
 
   /// As of the last `settle`. Constant time.
   [[nodiscard]] double of(std::size_t size) const noexcept {
-    return guesses_[std::min(class_of(size), guesses_.size() - 1)];
+    return guesses_[smaller(class_of(size), guesses_.size() - 1)];
   }
   /// By how much the `turn`th batch takes longer than its size explains, or shorter: what was seen, over and over.
   [[nodiscard]] double unevenness(std::size_t turn) const noexcept { return unevenness_[turn % unevenness_.size()]; }
@@ -112,7 +112,7 @@ class BasicBatchCosts {
 
   [[nodiscard]] static std::size_t class_of(std::size_t size) noexcept {
     if (size <= exact) return size == 0 ? 0 : size - 1;
-    size = std::min(size, largest_size);
+    size = smaller(size, largest_size);
     const auto octave = static_cast<std::size_t>(std::bit_width(size - 1)) - 1;  // of 2^octave < size <= 2^(octave + 1)
     const std::size_t width = (std::size_t{1} << octave) / per_octave;
     const std::size_t into = (size - (std::size_t{1} << octave) + width - 1) / width;
@@ -146,7 +146,7 @@ class BasicBatchCosts {
       with += weight * (size_of(at) - size) * (seen_[at].mean - duration);
       spread += weight * (size_of(at) - size) * (size_of(at) - size);
     }
-    const double slope = spread > 0 ? std::clamp(with / spread, 0.0, duration / size) : 0.0;
+    const double slope = spread > 0 ? clamped(with / spread, 0.0, duration / size) : 0.0;
     return {duration - slope * size, slope};
   }
 
@@ -168,12 +168,12 @@ class BasicBatchCosts {
       weights += weight;
       ++classes;
     }
-    return weights == 0 ? 0 : std::max(0.0, (sum - noise * classes) / weights);
+    return weights == 0 ? 0 : larger(0.0, (sum - noise * classes) / weights);
   }
 
   /// From a size that is known to those above it.
   void extrapolate_up(std::size_t known, std::size_t end, double slope) noexcept {
-    slope = std::min(slope, guesses_[known] / size_of(known));  // an item is not dearer in company
+    slope = smaller(slope, guesses_[known] / size_of(known));  // an item is not dearer in company
     for (std::size_t at = known + 1; at < end; ++at) {
       guesses_[at] = guesses_[known] + slope * (size_of(at) - size_of(known));
     }
@@ -181,7 +181,7 @@ class BasicBatchCosts {
   /// To those below it.
   void extrapolate_down(std::size_t known, double slope) noexcept {
     const double steepest = guesses_[known] / size_of(known);
-    slope = std::min(slope + (steepest - slope) * hope_, steepest);
+    slope = smaller(slope + (steepest - slope) * hope_, steepest);
     for (std::size_t at = 0; at < known; ++at) {
       guesses_[at] = guesses_[known] - slope * (size_of(known) - size_of(at));
     }

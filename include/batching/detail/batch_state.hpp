@@ -11,7 +11,6 @@
 #include <batching/detail/waiting.hpp>
 #include <batching/error.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -162,14 +161,15 @@ class BatchState final : public Running {
     if (release()) delete this;
   }
   [[nodiscard]] bool all_answered() const noexcept {
-    const auto* answered = answered_.data();
-    return std::all_of(answered, answered + info.size, [](const auto& item) { return item.load(); });
+    std::size_t item = 0;
+    while (item < info.size && answered_[item].load()) ++item;
+    return item == info.size;
   }
   /// Answers one item, unless it has been answered: `answer(call, index in the call, delivery)`.
   template <class F>
   bool answer(std::size_t item, Delivery& delivery, F f) {
     if (answered_[item].exchange(true)) return false;
-    const auto index = static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), item) - ends_.begin());
+    const std::size_t index = slice_of(item);
     const Slice& slice = slices[index];
     f(call(slice), slice.first + slice.count - (ends_[index] - item), delivery);
     return true;
@@ -190,6 +190,20 @@ class BatchState final : public Running {
     give_back(outputs_);
   }
   static Call& call(const Slice& slice) noexcept { return static_cast<Call&>(*slice.call); }
+  /// The index of the slice that has the item: the first that ends behind it.
+  [[nodiscard]] std::size_t slice_of(std::size_t item) const noexcept {
+    std::size_t first = 0;
+    for (std::size_t count = ends_.size(); count > 0;) {
+      const std::size_t half = count / 2;
+      if (ends_[first + half] > item) {
+        count = half;
+      } else {
+        first += half + 1;
+        count -= half + 1;
+      }
+    }
+    return first;
+  }
 
   BatchFunction<In, Out>& function_;
   bool owned_ = true;    // no handle, no answer yet
@@ -203,7 +217,8 @@ class BatchState final : public Running {
 };
 
 /// Both numbers, for whoever counts them.
-[[nodiscard]] inline std::exception_ptr wrong_output_count(std::size_t inputs, std::size_t outputs) {
+template <class Count>
+[[nodiscard]] std::exception_ptr wrong_output_count(Count inputs, Count outputs) {
   return std::make_exception_ptr(
       Error(errc::wrong_output_count, std::to_string(outputs) + " outputs for " + std::to_string(inputs) + " inputs"));
 }

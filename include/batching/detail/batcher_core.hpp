@@ -61,7 +61,7 @@ struct BatcherCore {
   template <class F>
   BatcherCore(F&& batch_function, const BasicOptions<In>& with)
       : workshop(make_workshop(std::forward<F>(batch_function), with)) {
-    pool = std::make_shared<Pool>(with.partitions);
+    pool = std::make_shared<Late<Pool, In>>(with.partitions);
     make_engine(pool->get_executor());
     try {
       pool->start(with.partitions, engine.get());

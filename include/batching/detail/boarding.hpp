@@ -5,6 +5,7 @@
 #include <batching/detail/call.hpp>
 #include <batching/detail/core.hpp>
 #include <batching/detail/deadlines.hpp>
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/joinables.hpp>
 #include <batching/detail/owned.hpp>
 #include <batching/detail/report.hpp>
@@ -18,7 +19,6 @@
 #include <batching/detail/window.hpp>
 #include <batching/options.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -46,15 +46,11 @@ class BasicBoarding {
   BasicBoarding(Core& core, Workshop& workshop, const Options& options) noexcept
       : core_(core),
         workshop_(workshop),
-        in_parts_(Window::in_parts(options)),
+        in_parts_(WindowRules::in_parts(options)),
         joins_running_(options.dedup.join_running),
         limits_batches_(options.batch_deadline.has_value()),
         observed_(options.observer != nullptr) {}
 
-  /// May the strand look at a call whose batch runs, although it is of one item and has no deadline?
-  [[nodiscard]] static bool looks_after(const Options& options) noexcept {
-    return options.batch_deadline || options.dedup.join_running;
-  }
   [[nodiscard]] bool joins_running() const noexcept { return joins_running_; }
   /// Somebody listens to hooks.
   void listened() noexcept { listened_ = true; }
@@ -109,14 +105,14 @@ void BasicBoarding<L>::note(Running& running, bool watch_some) {
     if (slice.call->arrived != arrived) {
       timings_.waited(now - arrived, std::exchange(items, 0));
       arrived = slice.call->arrived;
-      running.oldest = std::min(running.oldest, arrived);
+      running.oldest = smaller(running.oldest, arrived);
     }
     items += slice.count;
     if (plain) [[likely]]
       continue;
     if (listened_) seat(running, static_cast<const Call&>(*slice.call), item, slice.first, slice.count);
     item += slice.count;
-    if (observed_) running.report->add(slice.call, slice.call->arrived, slice.count);
+    if (observed_) running.report->add(*slice.call, slice.count);
     if (watch_some) watch(running, static_cast<Call&>(*slice.call));
   }
   timings_.waited(now - arrived, items);
@@ -169,10 +165,10 @@ template <class L>
 void BasicBoarding<L>::leave(Running& running, Part& part, std::uint32_t items) {
   Call& call = static_cast<Call&>(*part.whole);
   timings_.waited(running.started - call.arrived, items);
-  running.oldest = std::min(running.oldest, call.arrived);
-  if (observed_) running.report->add(&call, call.arrived, items);
+  running.oldest = smaller(running.oldest, call.arrived);
+  if (observed_) running.report->add(call, items);
   call.taken += items;
-  if (call.left() == 0) Part::destroy(call);
+  if (call.left() == 0) Parts::destroy(call);
   watch(running, call);
 }
 

@@ -90,7 +90,8 @@ class Call : public Waiting {
   }
 
   /// Every item of the call, answered by somebody else, has had its turn.
-  void end(Delivery& delivery) noexcept {
+  template <class L>
+  void end(BasicDelivery<L>& delivery) noexcept {
     if (is_lone()) return destroy();
     const std::uint32_t old = word_.fetch_sub(reference);
     if ((old & withdrawing) != 0) delivery.withdrawn();
@@ -98,7 +99,8 @@ class Call : public Waiting {
   }
 
   /// Answers the call with an error before all its items had their turn, if nobody has answered it yet.
-  void answer_early(const std::exception_ptr& error, Answered how, Delivery& delivery) {
+  template <class L>
+  void answer_early(const std::exception_ptr& error, Answered how, BasicDelivery<L>& delivery) {
     if (!claim()) return;
     put_error(error);
     add_reference();  // to be given up by `publish`: the last turn may come in between

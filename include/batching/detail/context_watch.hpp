@@ -5,7 +5,6 @@
 #include <batching/detail/asio.hpp>
 #include <batching/detail/when_used.hpp>
 
-#include <algorithm>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -38,12 +37,9 @@ class BasicContextWatch {
   void leave(const void* owner, F last) noexcept {
     {
       const std::lock_guard lock(mutex_);
-      const auto entry =
-          std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.owner == owner; });
-      if (entry == entries_.end()) return;
+      if (!knows(owner)) return;
       last();
-      std::swap(*entry, entries_.back());
-      entries_.pop_back();
+      forget(owner);
     }
     left_.notify_all();
   }
@@ -80,12 +76,13 @@ class BasicContextWatch {
   };
 
   [[nodiscard]] bool knows(const void* owner) const noexcept {
-    return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.owner == owner; });
+    for (const Entry& entry : entries_) {
+      if (entry.owner == owner) return true;
+    }
+    return false;
   }
   void forget(const void* owner) noexcept {
-    entries_.erase(
-        std::remove_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.owner == owner; }),
-        entries_.end());
+    std::erase_if(entries_, [&](const Entry& entry) { return entry.owner == owner; });
   }
 
   std::mutex mutex_;

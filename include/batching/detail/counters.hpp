@@ -3,10 +3,10 @@
 #pragma once
 
 #include <batching/close_reason.hpp>
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/prefetch.hpp>
 #include <batching/stats.hpp>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -54,7 +54,7 @@ struct alignas(cache_line) Counters {
     stats.rejected = how(Answered::rejected);
     const std::uint64_t elsewhere = left.load() + at_door.load();
     stats.accepted = accepted.load();
-    stats.queued = stats.accepted - std::min(stats.accepted, elsewhere);
+    stats.queued = stats.accepted - smaller(stats.accepted, elsewhere);
     stats.batches = batches.load();
     stats.batched = batched.load();
     stats.deduplicated = deduplicated.load();

@@ -8,6 +8,7 @@
 #include <batching/detail/core.hpp>
 #include <batching/detail/deadlines.hpp>
 #include <batching/detail/delivery.hpp>
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/owned.hpp>
 #include <batching/detail/running.hpp>
 #include <batching/detail/tuner.hpp>
@@ -18,7 +19,6 @@
 #include <batching/options.hpp>
 #include <batching/stats.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -53,7 +53,7 @@ class BasicDispatcher {
   [[nodiscard]] const Admission& admission() const noexcept { return admission_; }
   [[nodiscard]] Window& window() noexcept { return window_; }
   [[nodiscard]] const Window& window() const noexcept { return window_; }
-  [[nodiscard]] Time next_deadline() const noexcept { return std::min(deadlines_.next(), batch_deadlines_.next()); }
+  [[nodiscard]] Time next_deadline() const noexcept { return smaller(deadlines_.next(), batch_deadlines_.next()); }
   /// Does it matter what time it is? Somebody waits, or will in a moment, or has a deadline.
   [[nodiscard]] bool looks_at_clock() const noexcept {
     return window_.waiting() > 0 || !door_.empty() || next_deadline() != never;
@@ -190,7 +190,7 @@ std::uint32_t BasicDispatcher<L>::join_rows(Call& call) {
     if (parts[i].leads) run += parts[i].size;
   }
   if (!may_join) return run;
-  if (call.left() == 0) Part::destroy(call);  // all have joined
+  if (call.left() == 0) Parts::destroy(call);  // all have joined
   call.release();
   return run;
 }
@@ -203,7 +203,7 @@ std::uint32_t BasicDispatcher<L>::withdraw_all(Call& call) {
   if (items == 0) return 0;
   Part* parts = Part::of(call);
   for (std::uint32_t i = 0; i < parts->parts; ++i) (void)window_.withdraw(parts[i]);
-  Part::destroy(call);
+  Parts::destroy(call);
   call.taken = call.size;
   return items;
 }
@@ -272,7 +272,7 @@ void BasicDispatcher<L>::turn_away(Applicant& applicant, Delivery& delivery) {
   admission_.turn_away(items);
   Counters::add(core_.counters().left, items);
   applicant.call.taken = items;
-  if (window_.in_parts()) Part::destroy(applicant.call);
+  if (window_.in_parts()) Parts::destroy(applicant.call);
   let_go(applicant, delivery);
 }
 

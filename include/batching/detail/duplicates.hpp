@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/fingerprint.hpp>
 #include <batching/detail/index.hpp>
 #include <batching/detail/waiting.hpp>
 #include <batching/detail/when_used.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -21,7 +21,7 @@ template <class Used>
 class BasicDuplicates {
  public:
   BasicDuplicates(const DedupRules& rules, std::size_t window) noexcept
-      : rules_(rules), window_(std::min(window, most_compared)) {}
+      : rules_(rules), window_(smaller(window, most_compared)) {}
 
   /// The one of which `part` is a twin, or null. `threshold`: how similar that has to be.
   [[nodiscard]] Part* find(const Part& part, double threshold) const {
@@ -63,8 +63,7 @@ class BasicDuplicates {
       ++filled_;
     }
     latest_[next_] = &part;
-    std::copy(embedding.begin(), embedding.end(),
-              embeddings_.begin() + static_cast<std::ptrdiff_t>(next_ * embedding.size()));
+    for (std::size_t i = 0; i < embedding.size(); ++i) embeddings_[next_ * embedding.size() + i] = embedding[i];
     part.slot = static_cast<std::uint32_t>(next_++);
   }
 

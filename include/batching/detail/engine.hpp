@@ -50,10 +50,10 @@ class Engine final : public Core {
          const Options& options)
       : Core(std::move(executor), pool),
         intake_(options.batch_size),
-        in_parts_(Window::in_parts(options)),
+        in_parts_(WindowRules::in_parts(options)),
         weighted_(options.weight.given),
-        looks_after_(Boarding::looks_after(options)),
-        stamps_all_((Window::timed(options) && options.key.given) || options.overflow == Overflow::drop_oldest ||
+        looks_after_(WindowRules::look_after(options)),
+        stamps_all_((WindowRules::timed(options) && options.key.given) || options.overflow == Overflow::drop_oldest ||
                     options.observer != nullptr || options.adaptive ||
                     !std::is_same_v<Clock, std::chrono::steady_clock>),
         plain_(!in_parts_ && !stamps_all_ && !Admission::bounded(options)),
@@ -67,7 +67,7 @@ class Engine final : public Core {
   }
 
   /// To be called once, by whoever has put it into its `shared_ptr`.
-  void watch_context() { watch_ = ContextWatch::of(this->executor(), std::weak_ptr(self())); }
+  void watch_context() { watch_ = Late<ContextWatch, Clock>::of(this->executor(), std::weak_ptr(self())); }
 
   // --- What callers do. Any thread. ---
 
@@ -328,7 +328,7 @@ void Engine<Clock>::step(Role role, Left& left, Delivery& delivery) noexcept {
       office_.read(*mail, delivery);
       mail = next;
     }
-    const Window& window = office_.window();
+    const auto& window = office_.window();
     const Time now = office_.see_to_time(delivery);
     if (left.batch == nullptr && role == Role::runner) left.batch = office_.start(now, delivery);
     while (window.ready(now) && !summoned_.exchange(true) && !summon(role, delivery)) {

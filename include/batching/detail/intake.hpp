@@ -2,14 +2,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/prefetch.hpp>
 
-#include <algorithm>
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 
 namespace batching::detail {
 
@@ -52,7 +50,7 @@ class Intake {
   enum class Until : std::uint8_t { next, full, urgent };
 
   /// `window`: its size in items.
-  explicit Intake(std::uint64_t window = 1) noexcept : window_(std::min(window, most_lacking)), word_(lack(window_)) {}
+  explicit Intake(std::uint64_t window = 1) noexcept : window_(smaller(window, most_lacking)), word_(lack(window_)) {}
 
   /// What most submissions are: one behind another, into a window that is open and stays open. Then nobody has to be
   /// woken, and the time does not matter. False: it is another case, or somebody else was faster: `submit` it. Any
@@ -146,7 +144,7 @@ class Intake {
       const bool empty = list(old) == nullptr;
       if ((old & urgent_bit) != 0 || (!empty && until != Until::urgent)) return false;
       // What has been pushed since is not in `lacking` yet; its pushers have kept count.
-      next = empty ? (old & closed) | lack(std::min(lacking, window_)) | rest : (old & ~status_bits) | rest;
+      next = empty ? (old & closed) | lack(smaller(lacking, window_)) | rest : (old & ~status_bits) | rest;
     } while (!word_.compare_exchange_weak(old, next));
     return true;
   }
@@ -200,9 +198,10 @@ class Intake {
   /// (jump pointers: Roth and Sohi, "Effective Jump-Pointer Prefetching for Linked Data Structures", ISCA 1999).
   [[gnu::always_inline]] static void remember(Mail& mail) noexcept {
     constexpr std::size_t distance = 8;
-    static constinit thread_local std::array<Mail*, distance> sent{};
+    static constinit thread_local Mail* sent[distance]{};
     static constinit thread_local std::size_t next = 0;
-    mail.back = std::exchange(sent[next], &mail);
+    mail.back = sent[next];
+    sent[next] = &mail;
     next = (next + 1) % distance;
   }
 

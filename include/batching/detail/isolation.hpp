@@ -13,7 +13,6 @@
 
 #include <atomic>
 #include <cstddef>
-#include <deque>
 #include <exception>
 #include <memory>
 #include <utility>
@@ -80,7 +79,7 @@ class Isolation final : public Owner, public std::enable_shared_from_this<Isolat
     std::exception_ptr failure{};  // the run's
 
    private:
-    void destroy() noexcept override {}  // the deque does
+    void destroy() noexcept override {}  // the list does
     Isolation& of_;
     In input_;
   };
@@ -121,14 +120,14 @@ class Isolation final : public Owner, public std::enable_shared_from_this<Isolat
 
   /// False if no item could be copied.
   bool begin_run() {
-    const std::vector<std::size_t> items = std::move(to_run_.front());
-    to_run_.pop_front();
+    const std::vector<std::size_t> items = std::move(to_run_.back());
+    to_run_.pop_back();
     trials_.clear();
     run_ = std::make_unique<State>(function_);
     for (const std::size_t item : items) {
       std::exception_ptr error;
       try {
-        trials_.emplace_back(*this, item, whole_.inputs()[item]);
+        trials_.push_back(std::make_unique<Trial>(*this, item, whole_.inputs()[item]));
       } catch (...) {
         error = std::current_exception();
       }
@@ -136,7 +135,7 @@ class Isolation final : public Owner, public std::enable_shared_from_this<Isolat
         handle_->set_error(item, std::move(error));
       } else {
         if (!whole_.audience.empty()) run_->audience.add(run_->slices.size(), whole_.audience, item);
-        run_->slices.push_back({&trials_.back(), 0, 1});
+        run_->slices.push_back({trials_.back().get(), 0, 1});
       }
     }
     if (trials_.empty()) return false;
@@ -148,17 +147,17 @@ class Isolation final : public Owner, public std::enable_shared_from_this<Isolat
   /// Who was not answered is to run again, in halves; who stood alone hears why.
   void end_run() {
     std::vector<std::size_t> failed;
-    for (const Trial& trial : trials_) {
-      if (!trial.failure) continue;
-      failed.push_back(trial.item);
-      last_ = trial.failure;
+    for (const auto& trial : trials_) {
+      if (!trial->failure) continue;
+      failed.push_back(trial->item);
+      last_ = trial->failure;
     }
     if (trials_.size() == 1 && !failed.empty()) {
       handle_->set_error(failed.front(), last_);
     } else if (!failed.empty()) {
       const auto half = failed.begin() + static_cast<std::ptrdiff_t>((failed.size() + 1) / 2);
-      if (half != failed.end()) to_run_.emplace_front(half, failed.end());
-      to_run_.emplace_front(failed.begin(), half);
+      if (half != failed.end()) to_run_.emplace_back(half, failed.end());
+      to_run_.emplace_back(failed.begin(), half);
     }
     whole_.add_withdrawn(run_->withdrawn());
     State* run = run_.release();
@@ -183,9 +182,9 @@ class Isolation final : public Owner, public std::enable_shared_from_this<Isolat
   BatchFunction<In, Out>& function_;
   std::size_t runs_left_;
   State& whole_;
-  std::unique_ptr<Batch<In, Out>> handle_;  // keeps the whole batch and its core
-  std::deque<std::vector<std::size_t>> to_run_;
-  std::deque<Trial> trials_;  // of the run; they stay in place
+  std::unique_ptr<Batch<In, Out>> handle_;        // keeps the whole batch and its core
+  std::vector<std::vector<std::size_t>> to_run_;  // the next one is the last
+  std::vector<std::unique_ptr<Trial>> trials_;    // of the run
   std::unique_ptr<State> run_;
   std::exception_ptr last_;
   std::atomic<std::size_t> answered_ = 0;  // by runs; the whole batch is told at the end

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/when_used.hpp>
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
@@ -48,8 +48,8 @@ class BasicLatencies {
   static constexpr std::size_t buckets = std::size_t{30} << mantissa_bits;
 
   [[nodiscard]] static std::size_t bucket_of(double nanoseconds) noexcept {
-    const std::uint64_t bits = std::bit_cast<std::uint64_t>(std::max(nanoseconds, 0.0)) >> shift;
-    return static_cast<std::size_t>(std::clamp(bits, first, first + buckets - 1) - first);
+    const std::uint64_t bits = std::bit_cast<std::uint64_t>(larger(nanoseconds, 0.0)) >> shift;
+    return static_cast<std::size_t>(clamped(bits, first, first + buckets - 1) - first);
   }
   [[nodiscard]] static double start_of(std::size_t bucket) noexcept {
     return std::bit_cast<double>((first + bucket) << shift);

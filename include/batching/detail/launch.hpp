@@ -66,7 +66,7 @@ template <class Clock>
 [[gnu::noinline]] void refuse(Call& call, Engine<Clock>& engine, typename Engine<Clock>::Verdict verdict) {
   using Verdict = typename Engine<Clock>::Verdict;
   const std::uint32_t size = call.size;
-  if (engine.in_parts()) Part::destroy(call);
+  if (engine.in_parts()) Parts::destroy(call);
   switch (verdict) {
     case Verdict::accepted:
       return;

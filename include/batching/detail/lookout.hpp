@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <algorithm>
+#include <batching/detail/extremes.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -28,7 +29,7 @@ class Lookout {
       --skip_;
       return false;
     }
-    in_vain_ = std::min(in_vain_ + 1, most);
+    in_vain_ = smaller(in_vain_ + 1, most);
     skip_ = (1U << in_vain_) - 1;
     return true;
   }
@@ -41,7 +42,7 @@ class Lookout {
   static bool wait(Over over, typename Clock::time_point limit = Clock::time_point::max()) noexcept {
     constexpr auto between = std::chrono::nanoseconds(200);
     auto now = Clock::now();
-    const auto end = std::min(now + moment, limit);
+    const auto end = smaller(now + moment, limit);
     while (!over()) {
       if (now >= end) return false;
       for (const auto next = now + between; now < next;) now = Clock::now();

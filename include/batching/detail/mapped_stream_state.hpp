@@ -3,17 +3,17 @@
 #pragma once
 
 #include <batching/detail/asio.hpp>
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/mapped_next.hpp>
 #include <batching/detail/mapping.hpp>
 #include <batching/detail/open_requests.hpp>
 #include <batching/detail/outputs.hpp>
+#include <batching/detail/queue.hpp>
 #include <batching/stream_event.hpp>
 
-#include <algorithm>
 #include <any>
 #include <atomic>
 #include <cstddef>
-#include <deque>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -84,8 +84,7 @@ class MappedStreamState : public std::enable_shared_from_this<MappedStreamState<
     if (ready_.empty()) {
       error = std::exchange(error_, nullptr);
     } else {
-      event.emplace(std::move(ready_.front()));
-      ready_.pop_front();
+      event.emplace(ready_.pop());
     }
     return true;
   }
@@ -103,7 +102,7 @@ class MappedStreamState : public std::enable_shared_from_this<MappedStreamState<
     }
     reply_to_all(replies);
     if (!event) is_over_ = true;
-    if (replies.size() != 0) ready_.emplace_back(offset, std::move(replies));
+    if (replies.size() != 0) ready_.push(Event(offset, std::move(replies)));
   }
   /// Waits for an event of the stream inside; cancelled if that has been dropped.
   template <class Next>
@@ -143,9 +142,9 @@ class MappedStreamState : public std::enable_shared_from_this<MappedStreamState<
     for (std::size_t i = 0; i < payloads.size();) {
       const std::size_t item = event.offset() + i;
       const auto place = requests_->place_of(item);
-      const auto its = payloads.subspan(i, std::min(payloads.size() - i, place.end - item));
-      ready_.emplace_back(place.request, event.hook(), std::vector<std::any>(its.begin(), its.end()),
-                          event.is_broadcast());
+      const auto its = payloads.subspan(i, smaller(payloads.size() - i, place.end - item));
+      ready_.push(
+          Event(place.request, event.hook(), std::vector<std::any>(its.begin(), its.end()), event.is_broadcast()));
       i += its.size();
     }
   }
@@ -157,7 +156,7 @@ class MappedStreamState : public std::enable_shared_from_this<MappedStreamState<
   const net::any_io_executor executor_;
   std::atomic<bool> is_asked_ = false;
   // Whoever asks alone touches what follows.
-  std::deque<Event> ready_;
+  Queue<Event> ready_;
   std::exception_ptr error_;  // after those
   bool is_over_ = false;      // after that
   Outputs outputs_;           // of the oldest request without a reply

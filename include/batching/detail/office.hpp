@@ -11,6 +11,7 @@
 #include <batching/detail/core.hpp>
 #include <batching/detail/delivery.hpp>
 #include <batching/detail/dispatcher.hpp>
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/intake.hpp>
 #include <batching/detail/order.hpp>
 #include <batching/detail/running.hpp>
@@ -22,7 +23,6 @@
 #include <batching/options.hpp>
 #include <batching/stats.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <exception>
 #include <memory>
@@ -80,7 +80,7 @@ class Office {
   template <class Owner>
   void set_alarm(Time now, Owner owner) {
     const Time at = window().ready(now) ? never : window().wake_at();  // if it is, a runner is on its way
-    if (const Time wake = std::min(at, dispatcher_.next_deadline()); wake != never) {
+    if (const Time wake = smaller(at, dispatcher_.next_deadline()); wake != never) {
       alarm_.set(wake, owner());
     } else if (window().waiting() == 0 && window().running() == 0) {
       alarm_.cancel();
@@ -180,7 +180,7 @@ void Office<Clock>::settle(Delivery& delivery) {
     if (over) closing->closed(kept, delivery);
     return over;
   };
-  closings_.erase(std::remove_if(closings_.begin(), closings_.end(), told), closings_.end());
+  std::erase_if(closings_, told);
   delivery.submit(core_, false);
   const bool held = dispatcher_.expects();
   if (held == (kept_ != nullptr)) return;

@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/queue.hpp>
+
 #include <cstddef>
-#include <deque>
 #include <limits>
 #include <memory>
 #include <mutex>
@@ -23,7 +24,7 @@ class OpenRequests {
   [[nodiscard]] Request& open(Request request) {
     auto entry = std::make_unique<Entry>(Entry{std::move(request), std::nullopt});
     const std::lock_guard lock(mutex_);
-    entries_.push_back(std::move(entry));
+    entries_.push(std::move(entry));
     return entries_.back()->request;
   }
   /// The one that was opened last has all its items: those before this one.
@@ -42,10 +43,8 @@ class OpenRequests {
   [[nodiscard]] std::unique_ptr<Entry> take(std::size_t item) {
     const std::lock_guard lock(mutex_);
     if (entries_.empty() || !entries_.front()->end || *entries_.front()->end > item) return nullptr;
-    auto oldest = std::move(entries_.front());
-    entries_.pop_front();
     ++taken_;
-    return oldest;
+    return entries_.pop();
   }
   /// The number of the request that an item belongs to, and where its items end as far as is known.
   struct Place {
@@ -55,20 +54,18 @@ class OpenRequests {
   [[nodiscard]] Place place_of(std::size_t item) const {
     const std::lock_guard lock(mutex_);
     Place place{taken_, std::numeric_limits<std::size_t>::max()};
-    for (const auto& entry : entries_) {
-      if (!entry->end) break;
-      if (item < *entry->end) {
-        place.end = *entry->end;
+    for (std::size_t i = 0; i < entries_.size() && entries_[i]->end; ++i, ++place.request) {
+      if (item < *entries_[i]->end) {
+        place.end = *entries_[i]->end;
         break;
       }
-      ++place.request;
     }
     return place;
   }
 
  private:
   mutable std::mutex mutex_;
-  std::deque<std::unique_ptr<Entry>> entries_;
+  Queue<std::unique_ptr<Entry>> entries_;
   std::size_t taken_ = 0;
 };
 

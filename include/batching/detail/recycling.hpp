@@ -4,7 +4,6 @@
 
 #include <batching/detail/prefetch.hpp>
 
-#include <array>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -77,7 +76,7 @@ class Recycler {
   struct Magazine {
     Magazine* next = nullptr;
     std::size_t count = 0;
-    std::array<void*, blocks> stack;
+    void* stack[blocks];
 
     [[nodiscard]] void* pop() noexcept {
       constexpr std::size_t ahead = 6;
@@ -135,7 +134,7 @@ class Recycler {
 
    private:
     std::mutex mutex_;
-    std::array<Magazines, classes> full_{};
+    Magazines full_[classes];
     Magazines empty_;
   };
 
@@ -145,27 +144,36 @@ class Recycler {
     Magazine* spare = nullptr;  // full or empty, so that a thread at the edge does not go to the depot for every block
 
     [[nodiscard]] bool refill(std::size_t index) noexcept {
-      if (spare == nullptr || spare->count == 0) {
-        Magazine* full = depot().trade_for_full(index, spare);
+      Magazine* full = spare;
+      if (full == nullptr || full->count == 0) {
+        full = depot().trade_for_full(index, spare);
         if (full == nullptr) return false;
-        spare = full;
       }
-      std::swap(loaded, spare);
+      spare = loaded;
+      loaded = full;
       return true;
     }
     [[nodiscard]] bool make_room(std::size_t index) noexcept {
-      if (spare == nullptr || spare->count > 0) {
-        Magazine* empty = depot().trade_for_empty(index, spare);
-        spare = empty != nullptr ? empty : new (std::nothrow) Magazine;
-        if (spare == nullptr) return false;
+      Magazine* empty = spare;
+      if (empty == nullptr || empty->count > 0) {
+        empty = depot().trade_for_empty(index, spare);
+        spare = nullptr;
+        if (empty == nullptr) empty = new (std::nothrow) Magazine;
+        if (empty == nullptr) return false;
       }
-      std::swap(loaded, spare);
+      spare = loaded;
+      loaded = empty;
       return true;
     }
   };
 
+  static void free(Magazine* magazine) noexcept {
+    if (magazine != nullptr) magazine->free_blocks();
+    delete magazine;
+  }
+
   struct Cache {
-    std::array<Pouch, classes> pouches{};
+    Pouch pouches[classes];
 
     Cache() = default;
     Cache(const Cache&) = delete;
@@ -174,10 +182,8 @@ class Recycler {
       current_ = nullptr;
       gone_ = true;
       for (const Pouch& pouch : pouches) {
-        for (Magazine* magazine : {pouch.loaded, pouch.spare}) {
-          if (magazine != nullptr) magazine->free_blocks();
-          delete magazine;
-        }
+        free(pouch.loaded);
+        free(pouch.spare);
       }
     }
   };

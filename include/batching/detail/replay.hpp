@@ -4,16 +4,16 @@
 
 #include <batching/detail/arrivals.hpp>
 #include <batching/detail/batch_costs.hpp>
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/latencies.hpp>
 #include <batching/detail/time.hpp>
 #include <batching/detail/when_used.hpp>
 
-#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <utility>
 #include <vector>
 
 namespace batching::detail {
@@ -38,7 +38,7 @@ class BasicReplay {
   explicit BasicReplay(std::size_t partitions) : free_(partitions) {}
 
   /// Remembers what came, and that `standing` items were waiting already.
-  void record(const Arrivals& arrivals, std::uint64_t standing) noexcept {
+  void record(const Late<Arrivals, Used>& arrivals, std::uint64_t standing) noexcept {
     size_ = 0;
     if (arrivals.size() == 0) return;
     const Time begin = arrivals[0].at;
@@ -51,30 +51,29 @@ class BasicReplay {
   /// The rules are the window's: a batch leaves when it is full, or `batch_timeout` after its first item, but not
   /// before a partition is free. They come `pace` times as fast as they did. Time in the number of groups and batches
   /// (a few microseconds).
-  [[nodiscard]] Outcome run(const Setting& setting, const BatchCosts& costs, double quantile, double pace) {
+  [[nodiscard]] Outcome run(const Setting& setting, const Late<BatchCosts, Used>& costs, double quantile, double pace) {
     const double stretch = 1 / pace;
     const auto at = [&](std::size_t group) { return groups_[group].at * stretch; };
     const auto patience = static_cast<double>(setting.batch_timeout.count());
-    const std::size_t room = std::max<std::size_t>(setting.batch_size, 1);
-    std::fill(free_.begin(), free_.end(), 0.0);
+    const std::size_t room = larger<std::size_t>(setting.batch_size, 1);
+    free_.assign(free_.size(), 0.0);
     latencies_.clear();
     std::uint64_t taken = 0;  // of the first group that waits
     std::size_t batch = 0;
     for (std::size_t first = 0; first < size_; ++batch) {
-      std::pop_heap(free_.begin(), free_.end(), std::greater<>());
-      double& partition = free_.back();
-      double leaves = std::max(partition, at(first) + patience);
+      const double partition = free_.front();
+      double leaves = larger(partition, at(first) + patience);
       std::uint64_t items = 0;
       std::size_t end = first;
       std::uint64_t left_in_last = 0;
       std::uint64_t from_last = 0;
       while (end < size_ && items < room && at(end) <= leaves) {
         left_in_last = groups_[end].items - (end == first ? taken : 0);
-        from_last = std::min<std::uint64_t>(left_in_last, room - items);
+        from_last = smaller<std::uint64_t>(left_in_last, room - items);
         items += from_last;
         ++end;
       }
-      if (items == room) leaves = std::max(partition, at(end - 1));
+      if (items == room) leaves = larger(partition, at(end - 1));
       const double over = leaves + costs.of(static_cast<std::size_t>(items)) * costs.unevenness(batch);
       for (std::size_t i = first; i + 1 < end; ++i) {
         latencies_.add(over - at(i), groups_[i].items - (i == first ? taken : 0));
@@ -87,8 +86,7 @@ class BasicReplay {
         taken = from_last + (end - 1 == first ? taken : 0);
         first = end - 1;
       }
-      partition = over;
-      std::push_heap(free_.begin(), free_.end(), std::greater<>());
+      occupy_first(over);
     }
     return {latencies_.mean(), latencies_.quantile(quantile)};
   }
@@ -99,11 +97,21 @@ class BasicReplay {
     std::uint64_t items = 0;
   };
 
+  /// The partition that is free first is so no sooner than then: it sinks to its place in the heap.
+  void occupy_first(double until) noexcept {
+    std::size_t place = 0;
+    for (std::size_t child = 1; child < free_.size(); child = 2 * place + 1) {
+      if (child + 1 < free_.size() && free_[child + 1] < free_[child]) ++child;
+      if (free_[child] >= until) break;
+      free_[std::exchange(place, child)] = free_[child];
+    }
+    free_[place] = until;
+  }
   void add(double at, std::uint64_t items) noexcept { groups_[size_++] = {at, items}; }
 
-  std::array<Group, Arrivals::groups + 1> groups_{};
+  std::array<Group, Late<Arrivals, Used>::groups + 1> groups_{};
   std::size_t size_ = 0;
-  Late<std::vector<double>, Used> free_;  // when each partition is, as a heap
+  Late<std::vector<double>, Used> free_;  // when each partition is, as a heap: the first one first
   Late<Latencies, Used> latencies_;
 };
 using Replay = BasicReplay<WhenUsed>;

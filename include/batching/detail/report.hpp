@@ -3,12 +3,13 @@
 #pragma once
 
 #include <batching/batch_info.hpp>
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/row.hpp>
 #include <batching/detail/time.hpp>
+#include <batching/detail/waiting.hpp>
 #include <batching/detail/when_used.hpp>
 #include <batching/observer.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -26,27 +27,32 @@ class BasicReport {
     left_ = now;
     calls_.clear();
     callers_.clear();
+    latest_ = nullptr;
     deduplicated_ = 0;
     longest_wait_ = Time::zero();
     failed_.store(0, std::memory_order_relaxed);
     error_ = nullptr;
   }
-  /// `items` of a caller's call, who may have more in it.
-  void add(const void* caller, Time arrived, std::size_t items) {
-    if (callers_.empty() || callers_.back() != caller) {
-      callers_.push_back(caller);
-      calls_.push_back({moment(arrived), left_ - arrived, 0});
+  /// `items` of a call, which may have more in the batch.
+  void add(Waiting& call, std::size_t items) {
+    if (latest_ != &call) {
+      calls_.push_back({moment(call.arrived), left_ - call.arrived, 0});
+      latest_ = &call;
+    }
+    if (!call.is_counted) {
+      callers_.push_back(&call);
+      call.is_counted = true;
     }
     calls_.back().items += items;
-    longest_wait_ = std::max(longest_wait_, calls_.back().queue_time);
+    longest_wait_ = larger(longest_wait_, calls_.back().queue_time);
   }
   void deduplicated(std::size_t items) noexcept { deduplicated_ += items; }
   void end(const BatchInfo& info, std::size_t weight, std::size_t queued) {
     info_ = info;
     weight_ = weight;
     queued_ = queued;
-    std::sort(callers_.begin(), callers_.end());
-    different_ = static_cast<std::size_t>(std::unique(callers_.begin(), callers_.end()) - callers_.begin());
+    different_ = callers_.size();
+    for (Waiting* call : callers_) call->is_counted = false;
   }
 
   void fail(std::size_t items, const std::exception_ptr& error) noexcept {
@@ -107,7 +113,8 @@ class BasicReport {
   Time left_{};
   Time longest_wait_{};
   Late<std::vector<CallInBatch>, Used> calls_;
-  Late<std::vector<const void*>, Used> callers_;
+  Late<std::vector<Waiting*>, Used> callers_;  // each once, until they have left
+  const Waiting* latest_ = nullptr;
   std::atomic<std::size_t> failed_ = 0;
   std::exception_ptr error_;
 };

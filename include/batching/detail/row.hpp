@@ -5,6 +5,7 @@
 #include <batching/detail/chain.hpp>
 #include <batching/detail/deadlines.hpp>
 #include <batching/detail/duplicates.hpp>
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/fingerprint.hpp>
 #include <batching/detail/index.hpp>
 #include <batching/detail/label.hpp>
@@ -16,7 +17,6 @@
 #include <batching/detail/window_rules.hpp>
 #include <batching/options.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -40,8 +40,8 @@ template <class Used>
 class BasicRow final : public Deadline, public Indexed {
  public:
   using Slices = Late<std::vector<Slice>, Used>;
+  using Duplicates = BasicDuplicates<Used>;
   static constexpr std::uint32_t most_passed_over = 64;
-  static constexpr Time at_once = Time::min();
   /// A call of so many batches is large: it leaves half of each batch to those behind it.
   static constexpr std::uint32_t most_batches = 4;
   static constexpr std::uint32_t most_items = std::numeric_limits<std::uint32_t>::max();
@@ -161,12 +161,12 @@ class BasicRow final : public Deadline, public Indexed {
     }
     return *oldest;
   }
-  /// When the first window may leave, partitions aside: `at_once`, at some time, or `never`.
+  /// When the first window may leave, partitions aside: `WindowRules::at_once`, at some time, or `never`.
   [[nodiscard]] Time due() const noexcept {
     if (items_ == 0) return never;
-    if (size() >= rules_.batch_size || !closed_.empty()) return at_once;
+    if (size() >= rules_.batch_size || !closed_.empty()) return WindowRules::at_once;
     const std::chrono::nanoseconds patience = lacks_company() ? rules_.max_wait : rules_.batch_timeout;
-    return patience.count() == 0 ? at_once : later(oldest().arrived, patience);
+    return patience.count() == 0 ? WindowRules::at_once : later(oldest().arrived, patience);
   }
 
  private:
@@ -197,8 +197,8 @@ class BasicRow final : public Deadline, public Indexed {
       levels_.front() = Level{{}, priority};
       return levels_.front();
     }
-    const auto at =
-        std::find_if(levels_.begin(), levels_.end(), [&](const Level& l) { return l.priority <= priority; });
+    auto at = levels_.begin();
+    while (at != levels_.end() && at->priority > priority) ++at;
     if (at != levels_.end() && at->priority == priority) return *at;
     return *levels_.insert(at, Level{{}, priority});
   }
@@ -206,21 +206,24 @@ class BasicRow final : public Deadline, public Indexed {
   Chain& chain_of(const Waiting& call) noexcept { return closed_.ends_in(call) ? closed_ : level_with(call.priority); }
   /// There is one, unless who has that priority is in a window that was closed by hand; then it does not matter which.
   Level& level_with(std::int32_t priority) noexcept {
-    return *std::find_if(levels_.begin(), levels_.end() - 1, [&](const Level& l) { return l.priority == priority; });
+    auto at = levels_.begin();
+    while (at != levels_.end() - 1 && at->priority != priority) ++at;
+    return *at;
   }
   /// One level stays in any case.
   void forget_empty() noexcept {
     if (levels_.size() == 1) return;
-    const auto empty = [](const Level& level) { return level.empty(); };
-    levels_.erase(std::remove_if(levels_.begin(), levels_.end(), empty), levels_.end());
+    std::erase_if(levels_, [](const Level& level) { return level.empty(); });
     if (levels_.empty()) levels_.emplace_back();  // there is room for it
   }
   /// Those who have been passed over for too long; the longest, if there are several.
   [[nodiscard]] Level* passed_over() noexcept {
     if (levels_.size() == 1) return nullptr;
-    const auto most = std::max_element(levels_.begin(), levels_.end(),
-                                       [](const Level& a, const Level& b) { return a.passed < b.passed; });
-    return most->passed < most_passed_over ? nullptr : &*most;
+    Level* most = &levels_.front();
+    for (Level& level : levels_) {
+      if (level.passed > most->passed) most = &level;
+    }
+    return most->passed < most_passed_over ? nullptr : most;
   }
 
   /// False when the batch has room no more; up to a seal.
@@ -252,7 +255,7 @@ class BasicRow final : public Deadline, public Indexed {
         if (large == none) {
           large = batch.size();
           odd_ = !odd_;
-          const std::size_t half = std::min(room, (rules_.batch_size + (odd_ ? 1 : 0)) / 2);
+          const std::size_t half = smaller(room, (rules_.batch_size + (odd_ ? 1 : 0)) / 2);
           batch.push_back({&call, call.taken, static_cast<std::uint32_t>(half)});
           room -= half;
         } else {
@@ -260,7 +263,7 @@ class BasicRow final : public Deadline, public Indexed {
         }
         continue;
       }
-      const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(left, room));
+      const auto count = static_cast<std::uint32_t>(smaller<std::size_t>(left, room));
       batch.push_back({&call, call.taken, count});
       room -= count;
       call.taken += count;

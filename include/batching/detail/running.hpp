@@ -29,7 +29,9 @@ struct Kept : Mail {
   Kept() noexcept : Mail(Kind::kept) {}
 };
 
-class SharedCall;
+template <class>
+class BasicSharedCall;
+using SharedCall = BasicSharedCall<WhenUsed>;
 
 /// What the strand knows of a batch. Recycled: it is used again once it is over and no handle refers to it.
 template <class Used>

@@ -10,6 +10,7 @@
 #include <batching/detail/recycling.hpp>
 #include <batching/detail/running.hpp>
 #include <batching/detail/waiting.hpp>
+#include <batching/detail/when_used.hpp>
 
 #include <atomic>
 #include <concepts>
@@ -21,10 +22,11 @@
 namespace batching::detail {
 
 /// Stands for them in their batch, and passes its answer on to each. The strand may add to them until it is there.
-class SharedCall : public Call, public Indexed {
+template <class Used>
+class BasicSharedCall : public Call, public Indexed {
  public:
   /// `joinable`: the strand holds a reference until the batch is over.
-  SharedCall(bool joinable) noexcept : Call(1, joinable, joinable ? 2 : 1) {}
+  BasicSharedCall(bool joinable) noexcept : Call(1, joinable, joinable ? 2 : 1) {}
 
   /// One more that gets the answer. False: it is there already.
   [[nodiscard]] bool join(const Slice& slice) {
@@ -49,7 +51,7 @@ class SharedCall : public Call, public Indexed {
     Member* next;
   };
 
-  ~SharedCall() override {
+  ~BasicSharedCall() override {
     Member* member = members_.load();
     if (member == &answered_) return;
     while (member != nullptr) drop(std::exchange(member, member->next));
@@ -70,7 +72,7 @@ class SharedCall : public Call, public Indexed {
 
  private:
   static inline Member answered_{{}, nullptr};
-  std::atomic<Member*> members_ = nullptr;
+  Late<std::atomic<Member*>, Used> members_ = nullptr;
 };
 
 template <class In, class Out>

@@ -59,7 +59,7 @@ void sort(Call& call, const BasicOptions<In>& options) {
     }
   }
   const auto count = static_cast<std::uint32_t>(kinds.size() + 1);
-  Part* parts = Part::make(count);
+  Part* parts = Parts::make(count);
   std::uint32_t first = 0;
   for (std::uint32_t i = 0; i < count; ++i) {
     Kind& its = i + 1 < count ? kinds[i] : kind;

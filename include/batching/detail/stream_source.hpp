@@ -9,6 +9,7 @@
 #include <batching/detail/batch_workshop.hpp>
 #include <batching/detail/call.hpp>
 #include <batching/detail/engine.hpp>
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/launch.hpp>
 #include <batching/detail/outputs.hpp>
 #include <batching/detail/ranges.hpp>
@@ -17,7 +18,6 @@
 #include <batching/error.hpp>
 #include <batching/options.hpp>
 
-#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -135,7 +135,7 @@ class StreamSource final : public StreamState<Out> {
   static std::size_t most_in_flight(const BasicOptions<In>& options) {
     const std::size_t batch = options.adaptive ? options.adaptive->max_batch_size : options.batch_size;
     constexpr std::size_t most = 1 << 20;
-    return std::min({options.max_queued, most, std::min(batch, most) * (std::min(options.partitions, most) + 1)});
+    return smaller(smaller(options.max_queued, most), smaller(batch, most) * (smaller(options.partitions, most) + 1));
   }
 
   void pull_elsewhere() {
@@ -153,7 +153,7 @@ class StreamSource final : public StreamState<Out> {
     const auto self = std::static_pointer_cast<StreamSource>(this->shared_from_this());
     CallOptions options;
     options.priority = options_.priority;
-    if (deadline_ != never) options.timeout = std::max(Time::zero(), deadline_ - Alarm<Clock>::now());
+    if (deadline_ != never) options.timeout = larger(Time::zero(), deadline_ - Alarm<Clock>::now());
     options.on_hook = [self, number](const HookEvent& event) {
       self->heard(number, event);
       if (!self->options_.on_hook) return;

@@ -6,18 +6,18 @@
 #include <batching/detail/core.hpp>
 #include <batching/detail/next_waiter.hpp>
 #include <batching/detail/outputs.hpp>
+#include <batching/detail/owned.hpp>
+#include <batching/detail/queue.hpp>
 #include <batching/detail/recycling.hpp>
 #include <batching/detail/this_thread.hpp>
 #include <batching/error.hpp>
 #include <batching/hook.hpp>
 #include <batching/stream_event.hpp>
 
-#include <algorithm>
 #include <any>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -81,7 +81,7 @@ class StreamState : public std::enable_shared_from_this<StreamState<Out>> {
   void answered(std::size_t item, const std::exception_ptr& error, Value* output) {
     change([&] {
       if (item < first_ || ended_) return;
-      Slot& slot = slots_[item - first_];
+      Slot& slot = *slots_[item - first_];
       if (error) {
         slot.error = error;
       } else {
@@ -98,7 +98,7 @@ class StreamState : public std::enable_shared_from_this<StreamState<Out>> {
     change([&] {
       if (item < first_ || ended_) return;
       if (event.is_broadcast && !is_first_to_hear(event.batch, item)) return;
-      slots_[item - first_].hooks.push_back(
+      slots_[item - first_]->hooks.push(
           {std::string(event.hook), std::any(event.payloads.front()), event.is_broadcast});
     });
   }
@@ -108,7 +108,7 @@ class StreamState : public std::enable_shared_from_this<StreamState<Out>> {
   [[nodiscard]] std::optional<std::size_t> add() {
     const std::lock_guard lock(mutex_);
     if (ended_) return std::nullopt;
-    slots_.emplace_back();
+    slots_.push(make_owned<Slot>());
     return first_ + slots_.size() - 1;
   }
   /// No more will come, or this is why.
@@ -133,7 +133,7 @@ class StreamState : public std::enable_shared_from_this<StreamState<Out>> {
     bool is_broadcast;
   };
   struct Slot {
-    std::deque<Told> hooks;
+    Queue<Told> hooks;
     std::optional<Value> output;
     std::exception_ptr error;
     bool done = false;
@@ -142,11 +142,11 @@ class StreamState : public std::enable_shared_from_this<StreamState<Out>> {
   /// Each item hears a broadcast, and the stream is one caller: of each batch the first of its items counts.
   bool is_first_to_hear(std::uint64_t batch, std::size_t item) {
     constexpr std::size_t many = 64;
-    for (const auto& [number, hears] : broadcasts_) {
-      if (number == batch) return hears == item;
+    for (std::size_t i = 0; i < broadcasts_.size(); ++i) {
+      if (broadcasts_[i].first == batch) return broadcasts_[i].second == item;
     }
-    broadcasts_.emplace_back(batch, item);
-    if (broadcasts_.size() > many) broadcasts_.pop_front();
+    broadcasts_.push({batch, item});
+    if (broadcasts_.size() > many) broadcasts_.pop();
     return true;
   }
 
@@ -176,7 +176,7 @@ class StreamState : public std::enable_shared_from_this<StreamState<Out>> {
 
   [[nodiscard]] bool can_take() const noexcept {
     if (ended_) return true;
-    return slots_.empty() ? exhausted_ : !slots_.front().hooks.empty() || slots_.front().done;
+    return slots_.empty() ? exhausted_ : !slots_.front()->hooks.empty() || slots_.front()->done;
   }
   /// The next event, or nothing if there is none any more; or the error.
   [[nodiscard]] std::optional<Event> take(std::exception_ptr& error) {
@@ -186,12 +186,12 @@ class StreamState : public std::enable_shared_from_this<StreamState<Out>> {
       error = std::move(end_error_);
       return std::nullopt;
     }
-    if (!slots_.front().hooks.empty()) return take_hook();
+    if (!slots_.front()->hooks.empty()) return take_hook();
     const std::size_t offset = first_;
     Array<Value> outputs = take_outputs();
     if (outputs.size() > 0) return Event(offset, std::move(outputs));
     ended_ = true;
-    error = std::move(slots_.front().error);
+    error = std::move(slots_.front()->error);
     slots_.clear();
     return std::nullopt;
   }
@@ -199,10 +199,11 @@ class StreamState : public std::enable_shared_from_this<StreamState<Out>> {
   [[nodiscard]] Array<Value> take_outputs() {
     const auto has_output = [](const Slot& slot) { return slot.output && slot.hooks.empty(); };
     Array<Value> outputs;
-    outputs.reserve(
-        static_cast<std::size_t>(std::find_if_not(slots_.begin(), slots_.end(), has_output) - slots_.begin()));
-    while (!slots_.empty() && has_output(slots_.front())) {
-      Slot& slot = slots_.front();
+    std::size_t count = 0;
+    while (count < slots_.size() && has_output(*slots_[count])) ++count;
+    outputs.reserve(count);
+    for (; count > 0; --count) {
+      Slot& slot = *slots_.front();
       try {
         outputs.push_back(std::move(*slot.output));
       } catch (...) {
@@ -210,22 +211,20 @@ class StreamState : public std::enable_shared_from_this<StreamState<Out>> {
         slot.output.reset();
         break;
       }
-      slots_.pop_front();
+      slots_.pop();
       ++first_;
     }
     return outputs;
   }
   /// Neighbours that have been told the same thing are one event.
   [[nodiscard]] Event take_hook() {
-    Told told = std::move(slots_.front().hooks.front());
-    slots_.front().hooks.pop_front();
+    Told told = slots_.front()->hooks.pop();
     std::vector<std::any> payloads;
     payloads.push_back(std::move(told.payload));
-    for (std::size_t i = 1; !told.is_broadcast && i < slots_.size() && !slots_[i].hooks.empty(); ++i) {
-      Told& other = slots_[i].hooks.front();
+    for (std::size_t i = 1; !told.is_broadcast && i < slots_.size() && !slots_[i]->hooks.empty(); ++i) {
+      const Told& other = slots_[i]->hooks.front();
       if (other.hook != told.hook || other.is_broadcast) break;
-      payloads.push_back(std::move(other.payload));
-      slots_[i].hooks.pop_front();
+      payloads.push_back(slots_[i]->hooks.pop().payload);
     }
     return Event(first_, std::move(told.hook), std::move(payloads), told.is_broadcast);
   }
@@ -243,12 +242,12 @@ class StreamState : public std::enable_shared_from_this<StreamState<Out>> {
   const std::shared_ptr<Core> core_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Slot> slots_;
+  Queue<Owned<Slot>> slots_;
   std::size_t first_ = 0;  // item that the consumer has not got
   bool exhausted_ = false;
   bool ended_ = false;
   std::exception_ptr end_error_;
-  std::deque<std::pair<std::uint64_t, std::size_t>> broadcasts_;
+  Queue<std::pair<std::uint64_t, std::size_t>> broadcasts_;
   NextWaiter<Out>* waiter_ = nullptr;
 };
 

@@ -2,13 +2,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/owned.hpp>
 #include <batching/detail/time.hpp>
 #include <batching/detail/when_used.hpp>
 #include <batching/histogram.hpp>
 #include <batching/stats.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -46,10 +46,10 @@ class BasicRecorder {
   void make_room(std::size_t bucket) {
     constexpr std::size_t step = 16;  // buckets: so that it grows a few times only, however long it lives
     const std::size_t start = bucket - bucket % step;
-    const std::size_t first = counts_.empty() ? start : std::min<std::size_t>(first_, start);
-    const std::size_t end = std::max(first_ + counts_.size(), start + step);
+    const std::size_t first = counts_.empty() ? start : smaller<std::size_t>(first_, start);
+    const std::size_t end = larger(first_ + counts_.size(), start + step);
     std::vector<std::uint32_t> counts(end - first);
-    std::copy(counts_.begin(), counts_.end(), counts.begin() + static_cast<std::ptrdiff_t>(first_ - first));
+    for (std::size_t i = 0; i < counts_.size(); ++i) counts[first_ - first + i] = counts_[i];
     counts_ = std::move(counts);
     first_ = static_cast<std::uint32_t>(first);
   }
@@ -87,8 +87,8 @@ class BasicTimings {
 
  private:
   struct Recorders {
-    Recorder queue_wait;
-    Recorder run_time;
+    Late<Recorder, Used> queue_wait;
+    Late<Recorder, Used> run_time;
   };
   /// Made when they are needed: a batcher that has never run is smaller without.
   Recorders& recorders() {

@@ -5,13 +5,13 @@
 #include <batching/adaptive.hpp>
 #include <batching/detail/arrivals.hpp>
 #include <batching/detail/batch_costs.hpp>
+#include <batching/detail/extremes.hpp>
 #include <batching/detail/latencies.hpp>
 #include <batching/detail/owned.hpp>
 #include <batching/detail/replay.hpp>
 #include <batching/detail/time.hpp>
 #include <batching/detail/when_used.hpp>
 
-#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cstddef>
@@ -39,8 +39,8 @@ class BasicAdditiveRule {
     const auto target = static_cast<double>(adaptive.target_latency.count());
     seen_ = 0;
     latencies_.clear();
-    if (measured < 0.9 * target) return batch_size + std::min(step, adaptive.max_batch_size - batch_size);
-    if (measured > 1.1 * target) return batch_size - std::min(step, batch_size - adaptive.min_batch_size);
+    if (measured < 0.9 * target) return batch_size + smaller(step, adaptive.max_batch_size - batch_size);
+    if (measured > 1.1 * target) return batch_size - smaller(step, batch_size - adaptive.min_batch_size);
     return batch_size;
   }
 
@@ -75,10 +75,10 @@ class BasicReplayRule {
   BasicReplayRule(const Adaptive& adaptive, std::size_t partitions)
       : adaptive_(adaptive),
         costs_(adaptive.max_batch_size),
-        leading_(std::min<std::size_t>(partitions, 8)),
+        leading_(smaller<std::size_t>(partitions, 8)),
         partitions_(static_cast<double>(partitions)),
         replay_(partitions) {
-    const auto powers = static_cast<std::size_t>(std::bit_width(std::min(adaptive.max_batch_size, largest)));
+    const auto powers = static_cast<std::size_t>(std::bit_width(smaller(adaptive.max_batch_size, largest)));
     candidates_.reserve((powers + 3) * timeouts + 1);
     before_.reserve(candidates_.capacity());
   }
@@ -86,14 +86,14 @@ class BasicReplayRule {
   void arrived(Time at, std::uint32_t items) noexcept { arrivals_.add(at, items); }
 
   [[nodiscard]] Setting finished(const Setting& now, std::size_t size, Time started, Time ended, Time oldest_arrived) {
-    costs_.learn(size, std::max(0.0, static_cast<double>((ended - started).count())));
+    costs_.learn(size, larger(0.0, static_cast<double>((ended - started).count())));
     const double each = costs_.typical() / partitions_;  // from one batch to the next
     arrivals_.together(Time(static_cast<Time::rep>(each * static_cast<double>(leading_ + 1) / 16)), leading_);
     const std::uint64_t came = arrivals_.between(oldest_arrived, started);
-    standing_ = std::min(standing_, came - std::min<std::uint64_t>(came, size));
+    standing_ = smaller(standing_, came - smaller<std::uint64_t>(came, size));
     if (costs_.known() < first_after) return now;
     for (int i = 0; i < most_replays && next_ <= ended; ++i) {
-      next_ = std::max(later(next_, pause), later(ended, -pause));
+      next_ = larger(later(next_, pause), later(ended, -pause));
       if (next_candidate_ == candidates_.size()) {
         if (arrivals_.added() < news_from_) return now;
         begin(now);
@@ -121,10 +121,10 @@ class BasicReplayRule {
 
   void begin(const Setting& now) {
     costs_.settle();
-    news_from_ = arrivals_.added() + Arrivals::groups / 16;
-    replay_.record(arrivals_, std::min(standing_, most_standing));
+    news_from_ = arrivals_.added() + Late<Arrivals, Used>::groups / 16;
+    replay_.record(arrivals_, smaller(standing_, most_standing));
     standing_ = std::numeric_limits<std::uint64_t>::max();
-    rate_ = std::max(rate_ * 0.9, arrivals_.rate());
+    rate_ = larger(rate_ * 0.9, arrivals_.rate());
     pace_ = pace_ == 1 ? faster : 1;
     std::swap(candidates_, before_);
     candidates_.clear();
@@ -143,7 +143,7 @@ class BasicReplayRule {
       const Candidate* known = find(before_, setting);
       candidates_.push_back(known != nullptr ? *known : Candidate{setting, history.loss, history.rounds});
     };
-    const auto single = static_cast<std::uint64_t>(std::clamp(costs_.of(1), 1.0, 1e15));
+    const auto single = static_cast<std::uint64_t>(clamped(costs_.of(1), 1.0, 1e15));
     Time timeout = adaptive_.min_batch_timeout;
     Time next(static_cast<Time::rep>(std::bit_floor(single)));
     add(now.batch_size, now.batch_timeout);
@@ -155,25 +155,27 @@ class BasicReplayRule {
     }
   }
   [[nodiscard]] static const Candidate* find(const std::vector<Candidate>& list, const Setting& setting) noexcept {
-    const auto at = std::find_if(list.begin(), list.end(), [&](const Candidate& c) { return c.setting == setting; });
-    return at == list.end() ? nullptr : &*at;
+    for (const Candidate& candidate : list) {
+      if (candidate.setting == setting) return &candidate;
+    }
+    return nullptr;
   }
 
   /// The mean latency, and beyond the target the worse the farther. One item in so many waits for the whole timeout:
   /// the last before a pause. Its first rounds count less than the later ones: costs were hardly known.
   void consider(Candidate& candidate) {
     const Setting& setting = candidate.setting;
-    const Replay::Outcome outcome = replay_.run(setting, costs_, adaptive_.quantile, pace_);
-    const double excess = std::max(1.0, outcome.quantile / static_cast<double>(adaptive_.target_latency.count()));
+    const auto outcome = replay_.run(setting, costs_, adaptive_.quantile, pace_);
+    const double excess = larger(1.0, outcome.quantile / static_cast<double>(adaptive_.target_latency.count()));
     const double mean = outcome.mean + 0.005 * static_cast<double>(setting.batch_timeout.count());
     const double loss = mean * excess * excess * excess;
     ++candidate.rounds;
-    candidate.loss += (loss - candidate.loss) / std::min(memory, 1 + 0.7 * (candidate.rounds - 1));
+    candidate.loss += (loss - candidate.loss) / smaller(memory, 1 + 0.7 * (candidate.rounds - 1));
   }
   /// What a queue that grows would cost until it is noticed.
   [[nodiscard]] double overload(const Setting& setting) const noexcept {
     const double load = rate_ * costs_.of(setting.batch_size) / static_cast<double>(setting.batch_size) / partitions_;
-    return std::max(0.0, 1.02 * load - 1) * noticing / 2 * costs_.typical() / partitions_;
+    return larger(0.0, 1.02 * load - 1) * noticing / 2 * costs_.typical() / partitions_;
   }
 
   [[nodiscard]] Setting decide(const Setting& now) {
@@ -187,11 +189,11 @@ class BasicReplayRule {
       least = total;
       best = candidate.setting;
     }
-    needed_ = std::max(clearly, needed_ * 0.95);
+    needed_ = larger(clearly, needed_ * 0.95);
     const bool grows = best.batch_size > now.batch_size;
     // Under large batches small ones are seen too, when few wait: so they are tried first, and for nothing.
     if (least >= present * (1 - (grows && !shrunk_ ? 0 : needed_))) return now;
-    needed_ = std::min(2 * needed_, at_most);
+    needed_ = smaller(2 * needed_, at_most);
     shrunk_ = shrunk_ || best.batch_size < now.batch_size;
     return best;
   }
@@ -224,8 +226,8 @@ class BasicTuner {
   BasicTuner(const Adaptive& adaptive, std::size_t partitions, Setting initial)
       : adaptive_(adaptive), setting_(initial) {
     if (adaptive.policy == Adaptive::Policy::replay) replay_ = make_owned<ReplayRule>(adaptive, partitions);
-    setting_.batch_size = std::clamp(initial.batch_size, adaptive.min_batch_size, adaptive.max_batch_size);
-    setting_.batch_timeout = std::clamp(initial.batch_timeout, adaptive.min_batch_timeout, adaptive.max_batch_timeout);
+    setting_.batch_size = clamped(initial.batch_size, adaptive.min_batch_size, adaptive.max_batch_size);
+    setting_.batch_timeout = clamped(initial.batch_timeout, adaptive.min_batch_timeout, adaptive.max_batch_timeout);
   }
 
   /// Items were submitted. Constant time.

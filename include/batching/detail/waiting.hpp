@@ -39,8 +39,9 @@ struct Waiting : Mail {
 
   /// Set on the last call of a window that was closed by hand: nobody behind it travels with it.
   Seal sealed;
-  bool at_door = false;  // not in the row yet: it waits for room
-  std::uint32_t size;    // items
+  bool at_door = false;     // not in the row yet: it waits for room
+  bool is_counted = false;  // among the callers of a batch that is leaving
+  std::uint32_t size;       // items
   Time arrived = unknown;
   std::uint32_t taken = 0;  // items that have left, in a batch or otherwise
   std::int32_t priority = 0;
@@ -85,8 +86,9 @@ struct Part final : Waiting, Indexed {
   void adopt(Part& twin) noexcept {
     twin.leads = false;
     twin.next_twin = this;
-    twin.last_twin = std::exchange(last_twin, &twin);
-    twin.last_twin->next_twin = &twin;
+    twin.last_twin = last_twin;
+    last_twin->next_twin = &twin;
+    last_twin = &twin;
   }
   /// Leaves its twins, without whoever led them.
   void leave_twins() noexcept {
@@ -106,6 +108,11 @@ struct Part final : Waiting, Indexed {
     }
     return weight;
   }
+};
+
+/// The array that they are.
+template <class Used>
+struct BasicParts {
   [[nodiscard]] static Part* make(std::uint32_t count) {
     Part* parts = RecyclingAllocator<Part>().allocate(count);
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -123,5 +130,6 @@ struct Part final : Waiting, Indexed {
   /// Lets go of the parts of a call of which nothing waits any more.
   static void destroy(Waiting& call) noexcept { destroy(static_cast<Part*>(std::exchange(call.next, nullptr))); }
 };
+using Parts = BasicParts<WhenUsed>;
 
 }  // namespace batching::detail

@@ -30,11 +30,12 @@ namespace batching::detail {
 template <class Used>
 class BasicWindow {
  public:
+  using Row = BasicRow<Used>;
   explicit BasicWindow(const Options& options)
       : rules_(options),
         keyed_(options.key.given),
         adapts_(options.adaptive.has_value()),
-        in_parts_(in_parts(options)),
+        in_parts_(WindowRules::in_parts(options)),
         partitions_(options.partitions),
         threshold_(options.dedup.threshold),
         only_(rules_) {
@@ -94,7 +95,7 @@ class BasicWindow {
   /// When to ask again if nothing else happens; `never` if that cannot help, or if a batch can leave at once.
   [[nodiscard]] Time wake_at() const noexcept {
     const Time at = free_.empty() ? never : due();
-    return at == Row::at_once ? never : at;
+    return at == WindowRules::at_once ? never : at;
   }
 
   /// The batch that leaves now, if one can: its slices are written to `batch` (emptied first), its partition is taken
@@ -122,9 +123,6 @@ class BasicWindow {
   [[nodiscard]] std::size_t waiting() const noexcept { return in_parts_ ? waiting_ : only_.items(); }
   /// Do calls wait in parts?
   [[nodiscard]] bool in_parts() const noexcept { return in_parts_; }
-  [[nodiscard]] static bool in_parts(const Options& options) noexcept {
-    return options.key.given || options.weight.given || static_cast<bool>(options.dedup);
-  }
   /// Keys of which somebody waits.
   [[nodiscard]] std::size_t keys() const noexcept { return rows_.size(); }
   /// Items, or weight, that the window at the end of the row lacks; all of its room if the next item opens one. With
@@ -147,20 +145,11 @@ class BasicWindow {
   /// Is every partition taken?
   [[nodiscard]] bool busy() const noexcept { return free_.empty(); }
 
-  /// Does leaving depend on the time at all? If not, `arrived` may stay unset, and any `now` will do.
-  [[nodiscard]] static bool timed(const Options& options) noexcept {
-    if (options.adaptive) return true;
-    const auto by_time = [](std::chrono::nanoseconds limit) { return limit.count() > 0 && limit != never; };
-    const bool waits = options.batch_size > 1 || options.weight.given;  // an item may weigh nothing
-    return waits && (by_time(options.batch_timeout) ||
-                     (options.min_batch_size > 1 && by_time(options.max_wait.value_or(never))));
-  }
-
  private:
   /// When the first window may leave, partitions aside.
   [[nodiscard]] Time due() const noexcept {
     if (!keyed_) return only_.due();
-    return ready_.first() != nullptr ? Row::at_once : due_.next();
+    return ready_.first() != nullptr ? WindowRules::at_once : due_.next();
   }
   void seal(CloseReason reason) {
     only_.seal(reason);
@@ -242,9 +231,10 @@ class BasicWindow {
       rows_.remove(row);
       destroy(&row, RecyclingAllocator<void>());
       if (rows_.size() == 0) shrink();
-    } else if (due == Row::at_once ? !row.ready : row.ready || row.deadline != due || row.place == Deadline::absent) {
+    } else if (due == WindowRules::at_once ? !row.ready
+                                           : row.ready || row.deadline != due || row.place == Deadline::absent) {
       leave(row);
-      row.ready = due == Row::at_once;
+      row.ready = due == WindowRules::at_once;
       row.deadline = row.ready ? Time(static_cast<Time::rep>(row.served)) : due;
       if (due != never) (row.ready ? ready_ : due_).add(row);
     }

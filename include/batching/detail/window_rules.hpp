@@ -23,6 +23,26 @@ struct WindowRules {
         weighted(options.weight.given),
         dedup(options.dedup) {}
 
+  /// When a window leaves that need not wait any more.
+  static constexpr Time at_once = Time::min();
+
+  /// Do calls wait in parts?
+  [[nodiscard]] static bool in_parts(const Options& options) noexcept {
+    return options.key.given || options.weight.given || static_cast<bool>(options.dedup);
+  }
+  /// Does leaving depend on the time at all? If not, `arrived` may stay unset, and any `now` will do.
+  [[nodiscard]] static bool timed(const Options& options) noexcept {
+    if (options.adaptive) return true;
+    const auto by_time = [](std::chrono::nanoseconds limit) { return limit.count() > 0 && limit != never; };
+    const bool waits = options.batch_size > 1 || options.weight.given;  // an item may weigh nothing
+    return waits && (by_time(options.batch_timeout) ||
+                     (options.min_batch_size > 1 && by_time(options.max_wait.value_or(never))));
+  }
+  /// May the strand look at a call whose batch runs, although it is of one item and has no deadline?
+  [[nodiscard]] static bool look_after(const Options& options) noexcept {
+    return options.batch_deadline || options.dedup.join_running;
+  }
+
   std::size_t batch_size;
   std::size_t min_batch_size;
   std::chrono::nanoseconds batch_timeout;
