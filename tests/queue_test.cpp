@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <batching/detail/queue.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <memory>
@@ -35,6 +36,8 @@ TEST_CASE("a queue holds what a deque holds") {
     REQUIRE(*queue[at] == deque[at]);
     REQUIRE(*queue.front() == deque.front());
     REQUIRE(*queue.back() == deque.back());
+    REQUIRE(std::equal(queue.begin(), queue.end(), deque.begin(), deque.end(),
+                       [](const auto& one, int other) { return *one == other; }));
     longest = deque.size() > longest ? deque.size() : longest;
   }
   CHECK(longest > 100);

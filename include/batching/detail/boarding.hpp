@@ -51,6 +51,10 @@ class BasicBoarding {
         limits_batches_(options.batch_deadline.has_value()),
         observed_(options.observer != nullptr) {}
 
+  /// May the strand look at a call whose batch runs, although it is of one item and has no deadline?
+  [[nodiscard]] static bool looks_after(const Options& options) noexcept {
+    return options.batch_deadline || options.dedup.join_running;
+  }
   [[nodiscard]] bool joins_running() const noexcept { return joins_running_; }
   /// Somebody listens to hooks.
   void listened() noexcept { listened_ = true; }

@@ -52,7 +52,7 @@ class Engine final : public Core {
         intake_(options.batch_size),
         in_parts_(WindowRules::in_parts(options)),
         weighted_(options.weight.given),
-        looks_after_(WindowRules::look_after(options)),
+        looks_after_(Late<Boarding, Clock>::looks_after(options)),
         stamps_all_((WindowRules::timed(options) && options.key.given) || options.overflow == Overflow::drop_oldest ||
                     options.observer != nullptr || options.adaptive ||
                     !std::is_same_v<Clock, std::chrono::steady_clock>),

@@ -4,8 +4,8 @@
 
 namespace batching::detail {
 
-/// `std::min` and its kin: nothing else of <algorithm> is needed here, and it takes the compiler longer than any other
-/// header that is included.
+/// `std::min` and its kin, without <algorithm>: no header here but <future> would take the compiler longer, and little
+/// else of it would be used.
 template <class T>
 [[nodiscard]] constexpr const T& smaller(const T& one, const T& other) noexcept {
   return other < one ? other : one;

@@ -54,11 +54,13 @@ class OpenRequests {
   [[nodiscard]] Place place_of(std::size_t item) const {
     const std::lock_guard lock(mutex_);
     Place place{taken_, std::numeric_limits<std::size_t>::max()};
-    for (std::size_t i = 0; i < entries_.size() && entries_[i]->end; ++i, ++place.request) {
-      if (item < *entries_[i]->end) {
-        place.end = *entries_[i]->end;
+    for (const auto& entry : entries_) {
+      if (!entry->end) break;
+      if (item < *entry->end) {
+        place.end = *entry->end;
         break;
       }
+      ++place.request;
     }
     return place;
   }

@@ -20,6 +20,8 @@ class Queue {
   [[nodiscard]] T& front() noexcept { return (*this)[0]; }
   [[nodiscard]] const T& front() const noexcept { return (*this)[0]; }
   [[nodiscard]] T& back() noexcept { return items_.back(); }
+  [[nodiscard]] auto begin() const noexcept { return items_.begin() + static_cast<std::ptrdiff_t>(first_); }
+  [[nodiscard]] auto end() const noexcept { return items_.end(); }
 
   void push(T item) { items_.push_back(std::move(item)); }
   /// Constant time on average: what has left is removed when it is half of all.
@@ -27,7 +29,7 @@ class Queue {
     static_assert(std::is_nothrow_move_constructible_v<T> && std::is_nothrow_move_assignable_v<T>);
     T oldest = std::move(items_[first_++]);
     if (2 * first_ >= items_.size()) {
-      items_.erase(items_.begin(), items_.begin() + static_cast<std::ptrdiff_t>(first_));
+      items_.erase(items_.begin(), begin());
       first_ = 0;
     }
     return oldest;

@@ -142,8 +142,8 @@ class StreamState : public std::enable_shared_from_this<StreamState<Out>> {
   /// Each item hears a broadcast, and the stream is one caller: of each batch the first of its items counts.
   bool is_first_to_hear(std::uint64_t batch, std::size_t item) {
     constexpr std::size_t many = 64;
-    for (std::size_t i = 0; i < broadcasts_.size(); ++i) {
-      if (broadcasts_[i].first == batch) return broadcasts_[i].second == item;
+    for (const auto& [number, hears] : broadcasts_) {
+      if (number == batch) return hears == item;
     }
     broadcasts_.push({batch, item});
     if (broadcasts_.size() > many) broadcasts_.pop();

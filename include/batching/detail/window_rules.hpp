@@ -38,10 +38,6 @@ struct WindowRules {
     return waits && (by_time(options.batch_timeout) ||
                      (options.min_batch_size > 1 && by_time(options.max_wait.value_or(never))));
   }
-  /// May the strand look at a call whose batch runs, although it is of one item and has no deadline?
-  [[nodiscard]] static bool look_after(const Options& options) noexcept {
-    return options.batch_deadline || options.dedup.join_running;
-  }
 
   std::size_t batch_size;
   std::size_t min_batch_size;
