@@ -628,6 +628,32 @@ TEST_CASE("with join_running, an item shares the answer of an equal one that run
   audit(bench.batcher);
 }
 
+TEST_CASE("who is let in at the door joins what runs, and needs its place no more") {
+  IntOptions options = joining();
+  options.max_queued = 1;
+  options.overflow = Overflow::block;
+  Workbench bench(options, Answers::when_told);
+  auto first = bench.batcher.dispatch(5);
+  bench.poll();
+  auto waits = bench.batcher.dispatch(6);
+  std::vector<int> answers;
+  const auto note = [&](const std::exception_ptr& error, int answer) { answers.push_back(error ? -1 : answer); };
+  bench.batcher.async_dispatch(5, note);
+  bench.batcher.async_dispatch(5, note);
+  bench.batcher.async_dispatch(7, note);
+  bench.poll();
+  CHECK(waits.cancel());  // makes room for all three: two of them only pass through
+  bench.poll();
+  CHECK(bench.batcher.stats().queued == 1);
+  bench.finish(0);
+  CHECK(get_within(first) == 25);
+  CHECK(answers == std::vector<int>{25, 25});
+  bench.finish(1);
+  CHECK(answers == std::vector<int>{25, 25, 49});
+  CHECK(bench.batches == Batches{{5}, {7}});
+  audit(bench.batcher);
+}
+
 TEST_CASE("once it is answered, nobody joins it any more") {
   Workbench bench(joining(), Answers::when_told);
   auto two = bench.batcher.dispatch_many({5, 6});

@@ -1,11 +1,8 @@
-// Admission: how many items may wait, counted exactly by those who bring them, and the door at which the others wait.
+// Admission: how many items may wait, counted exactly by those who bring them.
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <batching/detail/call.hpp>
-#include <batching/detail/core.hpp>
-#include <batching/detail/intake.hpp>
-#include <batching/detail/parking.hpp>
+#include <batching/detail/counters.hpp>
 #include <batching/options.hpp>
 
 #include <atomic>
@@ -72,64 +69,6 @@ class Admission {
   const Counters::Count& left_;
   std::atomic<std::uint64_t> entered_ = 0;
   std::atomic<std::uint64_t> at_door_ = 0;
-};
-
-/// A call that waits for room, and the thread that waits with it, if one does.
-struct Applicant final : Mail {
-  Applicant(Call& of, Word* blocked) noexcept : Mail(Kind::application), call(of), through(blocked) {}
-
-  /// The call is in, or needs no place any more.
-  template <class L>
-  void let_go(BasicDelivery<L>& delivery) noexcept {
-    if (through != nullptr) {
-      Word& word = *through;
-      word.store(1);
-      delivery.wake(word);  // by its address: it may be gone by now
-    }
-    detail::destroy(this, RecyclingAllocator<void>());
-  }
-
-  Call& call;
-  Word* const through;
-};
-
-/// Those who wait for room, first come, first served. On the strand.
-class Door {
- public:
-  [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
-  [[nodiscard]] Applicant& front() const noexcept { return static_cast<Applicant&>(*first_); }
-  void push(Applicant& applicant) noexcept {
-    applicant.next = nullptr;
-    (first_ == nullptr ? first_ : last_->next) = &applicant;
-    last_ = &applicant;
-    ++size_;
-  }
-  Applicant& pop() noexcept { return remove(front().call); }
-  /// Those who are here now are to leave without whoever comes later.
-  void flush() noexcept { flushed_ = size_; }
-  /// Is the first of those?
-  [[nodiscard]] bool is_flushed() const noexcept { return flushed_ > 0; }
-  /// The call is here. Who gives up is most likely one of the first.
-  Applicant& remove(const Call& call) noexcept {
-    Mail* before = nullptr;
-    Mail* at = first_;
-    std::size_t place = 0;
-    for (; &static_cast<Applicant&>(*at).call != &call; ++place) {
-      before = at;
-      at = at->next;
-    }
-    if (place < flushed_) --flushed_;
-    --size_;
-    (before == nullptr ? first_ : before->next) = at->next;
-    if (at == last_) last_ = before;
-    return static_cast<Applicant&>(*at);
-  }
-
- private:
-  Mail* first_ = nullptr;
-  Mail* last_ = nullptr;
-  std::size_t size_ = 0;
-  std::size_t flushed_ = 0;
 };
 
 }  // namespace batching::detail

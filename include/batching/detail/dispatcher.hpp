@@ -8,6 +8,7 @@
 #include <batching/detail/core.hpp>
 #include <batching/detail/deadlines.hpp>
 #include <batching/detail/delivery.hpp>
+#include <batching/detail/door.hpp>
 #include <batching/detail/extremes.hpp>
 #include <batching/detail/owned.hpp>
 #include <batching/detail/running.hpp>
@@ -39,6 +40,7 @@ class BasicDispatcher {
       : core_(core),
         workshop_(std::move(workshop)),
         admission_(options, core.counters().left),
+        door_(core.counters(), admission_),
         window_(options),
         batch_deadline_(options.batch_deadline),
         plain_(!window_.in_parts() && !options.adaptive && options.overflow != Overflow::drop_oldest),
@@ -67,7 +69,10 @@ class BasicDispatcher {
     accept_with_care(call, delivery);
   }
   /// A call for which there was no room waits at the door.
-  void apply(Applicant& applicant);
+  void apply(Applicant& applicant) {
+    expect(applicant.call);
+    door_.push(applicant);
+  }
   /// Lets in those for whom there is room now.
   void admit(Delivery& delivery);
   /// Everybody at the door hears that the batcher is closed.
@@ -121,8 +126,7 @@ class BasicDispatcher {
   std::uint32_t withdraw_all(Call& call);
   void tune() { window_.set(tuner_->setting().batch_size, tuner_->setting().batch_timeout); }
   void expect(Call& call);
-  void turn_away(Applicant& applicant, Delivery& delivery);
-  void let_go(Applicant& applicant, Delivery& delivery);
+  void turn_away(Call& call, Delivery& delivery);
   void drop_oldest(Delivery& delivery);
   void fail_left(Call& call, std::uint32_t items, const std::exception_ptr& error, Delivery& delivery);
   void forget_deadline(Call& call) noexcept;
@@ -232,24 +236,12 @@ void BasicDispatcher<L>::drop_oldest(Delivery& delivery) {
 }
 
 template <class L>
-void BasicDispatcher<L>::apply(Applicant& applicant) {
-  Call& call = applicant.call;
-  Counters::add(core_.counters().accepted, call.size);
-  Counters::add(core_.counters().at_door, call.size);
-  call.at_door = true;
-  expect(call);
-  door_.push(applicant);
-}
-
-template <class L>
 void BasicDispatcher<L>::admit(Delivery& delivery) {
   bool flushed = false;
-  while (!door_.empty() && admission_.try_enter_from_door(door_.front().call.size)) {
+  while (door_.has_room()) {
     const bool before = std::exchange(flushed, door_.is_flushed());
     if (before && !flushed) window_.flush();
-    Applicant& applicant = door_.pop();
-    join_row(applicant.call);
-    let_go(applicant, delivery);
+    join_row(door_.let_in(delivery));  // may be its end
   }
   if (flushed) window_.flush();
 }
@@ -257,30 +249,17 @@ void BasicDispatcher<L>::admit(Delivery& delivery) {
 template <class L>
 void BasicDispatcher<L>::close_door(Delivery& delivery) {
   while (!door_.empty()) {
-    Applicant& applicant = door_.pop();
-    Call& call = applicant.call;
-    turn_away(applicant, delivery);
+    Call& call = door_.front();
+    turn_away(call, delivery);
     forget_deadline(call);
     call.fail(std::make_exception_ptr(Error(errc::closed)), call.size, Answered::failed, delivery);
   }
 }
 
-/// It never came in; the books have it that it came and left.
 template <class L>
-void BasicDispatcher<L>::turn_away(Applicant& applicant, Delivery& delivery) {
-  const std::uint32_t items = applicant.call.size;
-  admission_.turn_away(items);
-  Counters::add(core_.counters().left, items);
-  applicant.call.taken = items;
-  if (window_.in_parts()) Parts::destroy(applicant.call);
-  let_go(applicant, delivery);
-}
-
-template <class L>
-void BasicDispatcher<L>::let_go(Applicant& applicant, Delivery& delivery) {
-  applicant.call.at_door = false;
-  Counters::subtract(core_.counters().at_door, applicant.call.size);
-  applicant.let_go(delivery);
+void BasicDispatcher<L>::turn_away(Call& call, Delivery& delivery) {
+  door_.turn_away(call, delivery);
+  if (window_.in_parts()) Parts::destroy(call);
 }
 
 template <class L>
@@ -297,7 +276,7 @@ void BasicDispatcher<L>::withdraw(Withdrawal& letter, Delivery& delivery) {
 template <class L>
 void BasicDispatcher<L>::leave_row(Call& call, Delivery& delivery) {
   if (call.at_door) {
-    turn_away(door_.remove(call), delivery);
+    turn_away(call, delivery);
     return call.forget(call.size, delivery);
   }
   const std::uint32_t items = withdraw_all(call);

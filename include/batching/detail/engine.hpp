@@ -11,6 +11,7 @@
 #include <batching/detail/context_watch.hpp>
 #include <batching/detail/core.hpp>
 #include <batching/detail/delivery.hpp>
+#include <batching/detail/door.hpp>
 #include <batching/detail/intake.hpp>
 #include <batching/detail/lookout.hpp>
 #include <batching/detail/office.hpp>

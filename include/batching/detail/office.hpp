@@ -11,6 +11,7 @@
 #include <batching/detail/core.hpp>
 #include <batching/detail/delivery.hpp>
 #include <batching/detail/dispatcher.hpp>
+#include <batching/detail/door.hpp>
 #include <batching/detail/extremes.hpp>
 #include <batching/detail/intake.hpp>
 #include <batching/detail/order.hpp>
